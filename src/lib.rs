@@ -1,0 +1,1 @@
+//! podgate: the gate in front of a Kubernetes cluster's Pods.
