@@ -1,6 +1,6 @@
 //! Events → tree: collections under construction, anchors, merge keys, duplicate keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::document::node::{Entry, Key, Node, Value};
 use crate::document::problem::{Problem, Span};
@@ -38,7 +38,6 @@ enum Pending {
     Merge,
 }
 
-#[derive(Clone)]
 struct Anchored {
     value: Value,
     size: Size,
@@ -235,28 +234,25 @@ fn key(node: Node) -> Result<Key, Problem> {
 
 /// `<<: *a` or `<<: [*a, *b]`: what the mapping says itself wins, then the earlier source.
 fn merge(entries: &mut Vec<Entry>, sources: Vec<Node>) -> Result<(), Problem> {
-    for Node { span, value } in sources {
-        match value {
-            Value::Mapping(source) => {
-                for entry in source {
-                    if !entries.iter().any(|own| own.key.name == entry.key.name) {
-                        entries.push(entry);
-                    }
-                }
-            }
-            Value::Sequence(items)
-                if items
-                    .iter()
-                    .all(|item| matches!(item.value, Value::Mapping(_))) =>
-            {
-                merge(entries, items)?;
-            }
-            _ => {
-                return Err(Problem::new(
-                    span,
-                    "only mappings and lists of mappings can be merged with <<",
-                ));
-            }
+    if sources.is_empty() {
+        return Ok(());
+    }
+    let mut taken: HashSet<String> = entries.iter().map(|entry| entry.key.name.clone()).collect();
+    for source in sources {
+        let mappings = match source.value {
+            Value::Sequence(items) => items,
+            value => vec![Node { value, ..source }],
+        };
+        for mapping in mappings {
+            let Value::Mapping(source) = mapping.value else {
+                let message = "only mappings and lists of mappings can be merged with <<";
+                return Err(Problem::new(mapping.span, message));
+            };
+            entries.extend(
+                source
+                    .into_iter()
+                    .filter(|entry| taken.insert(entry.key.name.clone())),
+            );
         }
     }
     Ok(())
