@@ -1,1 +1,3 @@
 //! podgate: the gate in front of a Kubernetes cluster's Pods.
+
+pub mod pod;
