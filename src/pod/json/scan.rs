@@ -141,13 +141,9 @@ impl Scan for StrictLocal {
         grammar.open()?;
         let mut fresh = true;
         loop {
-            let enters = if fresh && grammar.peek() == grammar.closer() {
-                false
-            } else {
-                grammar.item()?
-            };
-            fresh = enters;
-            if !enters && grammar.close()? {
+            let empty = fresh && grammar.peek() == grammar.closer();
+            fresh = !empty && grammar.item()?;
+            if !fresh && grammar.close()? {
                 return Ok(grammar.pos);
             }
         }
@@ -172,6 +168,12 @@ impl Grammar<'_> {
         }
         match self.peek() {
             b'"' => self.pos = skip_string(self.body, self.pos + 1)?,
+            // The short way for `{}`, which managed fields are full of.
+            byte @ (b'{' | b'[')
+                if self.body.get(self.pos + 1) == Some(&(byte + 2)) && self.depth < self.levels =>
+            {
+                self.pos += 2;
+            }
             b'{' | b'[' => {
                 self.open()?;
                 return Ok(true);
