@@ -1,1 +1,4 @@
 //! podgate: the gate in front of a Kubernetes cluster's Pods.
+
+#[cfg(feature = "net")]
+pub mod cli;
