@@ -16,4 +16,6 @@ mod cluster {
 
     mod manifests;
     mod smoke;
+    mod validation;
+    mod webhooks;
 }
