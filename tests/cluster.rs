@@ -1,0 +1,21 @@
+//! podgate in front of a real API server; `cluster/harness.rs` says how.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod cluster {
+    #[allow(
+        dead_code,
+        unused_imports,
+        reason = "shared with the example, and offered to tests to come"
+    )]
+    mod harness;
+
+    mod manifests;
+    mod smoke;
+    mod validation;
+    mod webhooks;
+}

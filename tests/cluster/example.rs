@@ -1,0 +1,141 @@
+//! `cargo run --example cluster`: a real API server with podgate in front of it, to try things with `kubectl`.
+//!
+//! It is what the tests use, with the gate registered as `manifests/` would and the policies of `policies/` in force
+//! (or of a directory given as argument; `--no-gate` starts the control plane alone). It stays until Ctrl-C and leaves
+//! nothing behind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "shares the tests' harness, which fails by panicking"
+)]
+
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the tests, which use more of it"
+)]
+mod harness;
+
+use std::{
+    env,
+    io::{self, BufRead, BufReader},
+    process::{ExitCode, Stdio},
+    thread,
+};
+
+use harness::{
+    Cluster, ClusterError, Kubectl, Supervised, chain, default_service_account, say,
+    supervised_from,
+};
+
+fn main() -> ExitCode {
+    // Cargo builds no binaries for an example, so this one is also the `podgate serve` that it starts.
+    let argument = env::args().nth(1);
+    if argument.as_deref() == Some("serve") {
+        return podgate::cli::main();
+    }
+    match run(argument.as_deref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(argument: Option<&str>) -> Result<(), ClusterError> {
+    let cluster = Cluster::start()?;
+    let _service_accounts = keep_service_accounts(cluster.kubectl())?;
+    let gate = match argument {
+        Some("--no-gate") => None,
+        directory => {
+            say("kube-apiserver is ready; registering podgate.");
+            Some(
+                cluster
+                    .gate("example")
+                    .judging_everything()
+                    .policies_from(directory.unwrap_or("policies"))
+                    .start(),
+            )
+        }
+    };
+    print_introduction(cluster.kubectl());
+    if let Some(gate) = &gate {
+        println!(
+            "Policies, reloaded when you edit them: {}",
+            gate.policies().display()
+        );
+        println!("What podgate logs: {}", gate.log_file().display());
+    }
+    println!("\nCtrl-C ends it and removes everything.");
+    wait_for_interrupt()?;
+    say("Ending.");
+    Ok(())
+}
+
+fn print_introduction(kubectl: &Kubectl) {
+    let directory = kubectl
+        .program
+        .parent()
+        .expect("a program is in a directory");
+    println!(
+        "
+export KUBECONFIG={}
+export PATH={}:$PATH   # the kubectl of this API server
+
+Then, in another terminal:
+
+  kubectl run web --image=registry.example/web:1
+  kubectl get pod web --output yaml
+  kubectl run root --image=registry.example/root:1 --privileged
+  kubectl debug web --image=registry.example/tools:1 --profile=sysadmin
+  kubectl create deployment api --image=registry.example/api:1 --dry-run=server --output yaml
+  kubectl create namespace team-a && kubectl --namespace team-a apply -f your-pod.yaml
+
+There is no scheduler and no kubelet: Pods are judged and stored, and stay Pending.
+",
+        kubectl.kubeconfig.display(),
+        directory.display()
+    );
+}
+
+/// Gives every namespace the service account that a controller gives it in a real cluster, until dropped.
+fn keep_service_accounts(kubectl: &Kubectl) -> io::Result<Supervised> {
+    let mut watch = supervised_from(&kubectl.command());
+    // A watch is one request that lasts.
+    watch.args(["--request-timeout=0", "get", "namespaces", "--watch"]);
+    watch.args(["--output", "jsonpath={.metadata.name}{\"\\n\"}"]);
+    let mut watch = Supervised::spawn(watch.stdout(Stdio::piped()).stderr(Stdio::null()))?;
+    let names = watch.take_stdout().expect("asked for a pipe");
+    let kubectl = kubectl.clone();
+    thread::spawn(move || {
+        for name in BufReader::new(names).lines().map_while(Result::ok) {
+            // Most have one already; a namespace being deleted gets none.
+            let _ = kubectl.run_with_input(
+                &["create", "-f", "-"],
+                &default_service_account(&name).to_string(),
+            );
+        }
+    });
+    Ok(watch)
+}
+
+fn wait_for_interrupt() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let (mut interrupt, mut terminate) = (
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+            );
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            Ok(())
+        })
+}

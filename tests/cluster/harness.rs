@@ -1,0 +1,166 @@
+//! A real control plane for tests: etcd, kube-apiserver, kubectl, and gates registered with it as in production.
+//!
+//! ```ignore
+//! let Some(cluster) = cluster() else { return };
+//! let gate = cluster.gate("restricted").policies_from("policies").start();
+//! let namespace = gate.namespace("privileged");
+//! namespace.apply(POD).expect_failure().expect_stderr("privileged");
+//! ```
+//!
+//! One control plane serves all tests of a run and ends with the process, however that ends. Every test makes its own
+//! namespaces, and its own gate where it needs its own policies.
+
+mod assets;
+mod control_plane;
+mod gate;
+mod kubectl;
+mod namespace;
+mod pki;
+mod process;
+mod registration;
+
+use std::{env, path::PathBuf, sync::OnceLock};
+
+use tempfile::TempDir;
+
+pub use self::{
+    assets::say,
+    gate::{Gate, GateBuilder, SERVICE_ACCOUNT},
+    kubectl::{Kubectl, Output},
+    namespace::{Namespace, default_service_account},
+    process::{Supervised, supervised_from},
+};
+use self::{
+    assets::{Assets, AssetsError},
+    control_plane::{ControlPlane, StartError},
+};
+
+/// Where cargo put the binary under test; an example is built without it and is the gate itself.
+const PODGATE: Option<&str> = option_env!("CARGO_BIN_EXE_podgate");
+
+/// A running control plane with podgate's namespace and rights in it.
+pub struct Cluster {
+    control_plane: ControlPlane,
+    /// The program that is started as `podgate serve`.
+    podgate: PathBuf,
+    /// Everything that this run writes.
+    directory: PathBuf,
+    _sweeper: Supervised,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    #[error(transparent)]
+    Assets(#[from] AssetsError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("cannot make a directory for the control plane")]
+    Io(#[from] std::io::Error),
+    #[error("the control plane refused podgate's namespace and rights\n{0}")]
+    Install(String),
+}
+
+/// The control plane that all tests of this run share.
+///
+/// `None` means that this machine cannot have one; the reason has been printed, and the test is to return.
+///
+/// # Panics
+/// Where it could have one but it does not start, and wherever `CI` is set: there, nothing is skipped.
+#[track_caller]
+pub fn cluster() -> Option<&'static Cluster> {
+    static CLUSTER: OnceLock<Result<Cluster, ClusterError>> = OnceLock::new();
+    match CLUSTER.get_or_init(Cluster::start) {
+        Ok(cluster) => Some(cluster),
+        Err(ClusterError::Assets(reason @ AssetsError::NoGo)) if !in_ci() => {
+            let test = std::thread::current();
+            say(&format!(
+                "skipped {}: {reason}",
+                test.name().unwrap_or("a test")
+            ));
+            None
+        }
+        Err(error) => panic!("no control plane: {}", chain(error)),
+    }
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// Starts a control plane of one's own; tests share one through [`cluster`].
+    pub fn start() -> Result<Self, ClusterError> {
+        let assets = Assets::locate()?;
+        let directory = TempDir::with_prefix("podgate-cluster-")?.keep();
+        let sweeper = process::remove_at_exit(&directory)?;
+        let control_plane = ControlPlane::start(&assets, &directory)?;
+        let podgate = match PODGATE {
+            Some(path) => path.into(),
+            None => env::current_exe()?,
+        };
+        let cluster = Self {
+            control_plane,
+            podgate,
+            directory,
+            _sweeper: sweeper,
+        };
+        cluster.install()?;
+        Ok(cluster)
+    }
+
+    /// Creates what a gate needs in the cluster, as written in `manifests/`, and makes `default` usable.
+    fn install(&self) -> Result<(), ClusterError> {
+        let arguments = [
+            "create",
+            "-f",
+            "manifests/namespace.yaml",
+            "-f",
+            "manifests/rbac.yaml",
+            "-f",
+            "-",
+        ];
+        let installed = self
+            .kubectl()
+            .run_with_input(&arguments, &default_service_account("default").to_string());
+        if installed.succeeded() {
+            Ok(())
+        } else {
+            Err(ClusterError::Install(installed.to_string()))
+        }
+    }
+
+    /// kubectl as an administrator, in no particular namespace.
+    pub fn kubectl(&self) -> &Kubectl {
+        &self.control_plane.kubectl
+    }
+
+    /// A new namespace that no gate judges, except one that judges them all.
+    #[track_caller]
+    pub fn namespace(&self, prefix: &str) -> Namespace {
+        self.namespace_labelled(prefix, &[])
+    }
+
+    /// As [`Self::namespace`], with labels.
+    #[track_caller]
+    pub fn namespace_labelled(&self, prefix: &str, labels: &[(&str, &str)]) -> Namespace {
+        Namespace::create(
+            self.kubectl(),
+            &self.control_plane.audit_log,
+            prefix,
+            labels,
+        )
+    }
+
+    /// A gate to be given policies and started.
+    pub fn gate(&self, prefix: &str) -> GateBuilder<'_> {
+        GateBuilder::new(self, prefix)
+    }
+}
+
+fn in_ci() -> bool {
+    env::var_os("CI").is_some_and(|it| !it.is_empty() && it != "false")
+}
+
+/// An error with its causes, one a line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |it| it.source())
+        .fold(error.to_string(), |text, cause| format!("{text}\n{cause}"))
+}
