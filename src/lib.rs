@@ -2,5 +2,6 @@
 
 #[cfg(feature = "net")]
 pub mod cli;
+pub mod control;
 pub mod document;
 pub mod pod;

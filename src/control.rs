@@ -1,0 +1,158 @@
+//! Controls: one thing each that a policy can require of a Pod, one file each, and what a policy can inject.
+//!
+//! A control is parameters and a pure check on the [`PodView`]; it knows nothing of policies, modes or wire formats.
+//! To add one: a file in `control/`, and one line in the registry below.
+
+pub mod finding;
+pub mod profile;
+pub mod range;
+#[cfg(test)]
+mod testing;
+
+use crate::document::{Fields, Node, Problem, Problems, nearest};
+use crate::pod::{Edit, PodView};
+
+pub use finding::{Finding, Findings, Subject};
+
+/// One control with its parameters.
+pub trait Control: Sized + Default {
+    /// As policies name it.
+    const NAME: &'static str;
+
+    /// Reads the parameters of a policy over `base`, which holds what the level (or the default) says.
+    /// Asks for every field it knows, so that an unknown one can be told.
+    #[must_use]
+    fn read(base: Self, fields: &mut Fields<'_>, problems: &mut Problems) -> Self;
+
+    /// Adds a finding for every place that breaks the control.
+    fn check(&self, pod: &PodView<'_>, findings: &mut Findings);
+}
+
+/// One default that a policy writes where a Pod has none.
+pub trait Injection: Sized {
+    /// As policies name it under `inject`.
+    const NAME: &'static str;
+
+    /// Reads the value of the field.
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self>;
+
+    /// The edits that are missing from `pod`: never over a value that is set, never one that API validation
+    /// would refuse, none at all if everything is there.
+    fn inject(&self, pod: &PodView<'_>, target: Target<'_>, edits: &mut Vec<Edit<'static>>);
+}
+
+/// Which part of a Pod may still be written.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'t> {
+    /// Everything: the Pod is being created.
+    Pod,
+    /// Only these positions of `ephemeralContainers`: they are being added to a running Pod.
+    Ephemeral(&'t [usize]),
+}
+
+macro_rules! controls {
+    ($($module:ident::$type:ident),* $(,)?) => {
+        $(pub mod $module;)*
+
+        /// Any control with its parameters. Two that are equal judge alike, so a policy set keeps one of them.
+        #[derive(Debug, Clone, PartialEq)]
+        #[allow(missing_docs, reason = "each variant is documented by its type")]
+        pub enum AnyControl {
+            $($type($module::$type),)*
+        }
+
+        /// Every control's name, in the order in which findings are shown.
+        pub const NAMES: &[&str] = &[$(<$module::$type as Control>::NAME),*];
+
+        impl AnyControl {
+            /// As policies name it.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$type(_) => <$module::$type as Control>::NAME,)* }
+            }
+
+            /// Adds a finding for every place that breaks the control.
+            pub fn check(&self, pod: &PodView<'_>, findings: &mut Findings) {
+                match self { $(Self::$type(it) => it.check(pod, findings),)* }
+            }
+
+            /// The control of that name with its default parameters.
+            #[must_use]
+            pub fn default_of(name: &str) -> Option<Self> {
+                $(if name == <$module::$type as Control>::NAME {
+                    return Some(Self::$type(<$module::$type>::default()));
+                })*
+                None
+            }
+
+            /// The same control with the parameters that `fields` change.
+            #[must_use]
+            pub fn read(self, fields: &mut Fields<'_>, problems: &mut Problems) -> Self {
+                match self { $(Self::$type(base) => Self::$type(Control::read(base, fields, problems)),)* }
+            }
+        }
+    };
+}
+
+// The registry. Its order is the order of findings: what endangers the node first.
+controls! {
+    privileged::Privileged,
+    run_as_non_root::RunAsNonRoot,
+}
+
+macro_rules! injections {
+    ($($module:ident::$type:ident),* $(,)?) => {
+        /// Any default that a policy injects.
+        #[derive(Debug, Clone, PartialEq)]
+        #[allow(missing_docs, reason = "each variant is documented by its type")]
+        pub enum AnyInjection {
+            $($type($module::$type),)*
+        }
+
+        /// Every name under `inject`, in the order in which injections run.
+        pub const INJECTIONS: &[&str] = &[$(<$module::$type as Injection>::NAME),*];
+
+        impl AnyInjection {
+            /// As policies name it.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$type(_) => <$module::$type as Injection>::NAME,)* }
+            }
+
+            /// Where it comes in the order of injections.
+            #[must_use]
+            pub fn rank(&self) -> usize {
+                INJECTIONS.iter().position(|name| *name == self.name()).unwrap_or(INJECTIONS.len())
+            }
+
+            /// The edits that are missing from `pod`.
+            pub fn inject(&self, pod: &PodView<'_>, target: Target<'_>, edits: &mut Vec<Edit<'static>>) {
+                match self { $(Self::$type(it) => it.inject(pod, target, edits),)* }
+            }
+
+            /// Reads the injection of that name; an unknown name is a problem at `at`.
+            pub fn read(name: &str, at: crate::document::Span, node: &Node, problems: &mut Problems) -> Option<Self> {
+                $(if name == <$module::$type as Injection>::NAME {
+                    return <$module::$type>::read(node, problems).map(Self::$type);
+                })*
+                problems.push(unknown("injection", name, at, INJECTIONS));
+                None
+            }
+        }
+    };
+}
+
+// The order in which injections run; each sees the Pod as the ones before left it.
+injections! {
+    run_as_non_root::InjectRunAsNonRoot,
+}
+
+/// The problem of a name that is not in the registry.
+#[must_use]
+pub fn unknown(what: &str, name: &str, at: crate::document::Span, known: &[&str]) -> Problem {
+    let problem = Problem::new(at, format!("unknown {what} \"{name}\""));
+    match nearest(name, known.iter().copied()) {
+        Some(near) => problem.hint(format!("did you mean \"{near}\"?")),
+        None => problem.hint(format!("known are {}", known.join(", "))),
+    }
+}

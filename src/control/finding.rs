@@ -1,0 +1,170 @@
+//! Findings: one control broken at one place, said so that a person can act on it.
+
+use crate::pod::effective::Origin;
+use crate::pod::{Container, ContainerRef, Edit};
+
+/// One control broken at one place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The control's name.
+    pub control: &'static str,
+    /// The container, volume or Pod it is about.
+    pub subject: Subject,
+    /// The field below the subject, for example `securityContext.privileged`;
+    /// for the Pod the whole path inside it, for example `spec.hostPID`.
+    pub field: String,
+    /// The value as it is, as a person would write it; `unset` if there is none.
+    pub current: String,
+    /// Where the value came from, if not from the field itself.
+    pub origin: Option<Origin>,
+    /// What is required, to be read after "must be": `false or unset`.
+    pub required: String,
+    /// The change that mends it, if one can be told. It has not been tried yet: whoever shows it, tries it.
+    pub fix: Option<Edit<'static>>,
+}
+
+/// What a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// The Pod as a whole.
+    Pod,
+    /// One container.
+    Container {
+        /// Where it sits.
+        at: ContainerRef,
+        /// Its name.
+        name: String,
+    },
+    /// One volume.
+    Volume {
+        /// Position in `spec.volumes`.
+        index: usize,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// The findings of the controls that have been checked so far.
+#[derive(Debug, Default)]
+pub struct Findings {
+    list: Vec<Finding>,
+}
+
+// === impl Subject ===
+
+impl Subject {
+    /// The container as a subject.
+    #[must_use]
+    pub fn container(at: ContainerRef, container: &Container<'_>) -> Self {
+        Self::Container {
+            at,
+            name: container.name.to_string(),
+        }
+    }
+
+    /// The path of the subject inside the Pod; empty for the Pod.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self {
+            Self::Pod => String::new(),
+            Self::Container { at, .. } => at.to_string(),
+            Self::Volume { index, .. } => format!("spec.volumes[{index}]"),
+        }
+    }
+}
+
+// === impl Finding ===
+
+impl Finding {
+    /// A finding about the Pod or one of its parts.
+    #[must_use]
+    pub fn new(
+        control: &'static str,
+        subject: Subject,
+        field: impl Into<String>,
+        current: impl Into<String>,
+        required: impl Into<String>,
+    ) -> Self {
+        Self {
+            control,
+            subject,
+            field: field.into(),
+            current: current.into(),
+            origin: None,
+            required: required.into(),
+            fix: None,
+        }
+    }
+
+    /// The change that mends it.
+    #[must_use]
+    pub fn fix(mut self, edit: Edit<'static>) -> Self {
+        self.fix = Some(edit);
+        self
+    }
+
+    /// Where the value came from, if not from the field itself.
+    #[must_use]
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = Some(origin);
+        self
+    }
+
+    /// The exact path inside the Pod.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let base = self.subject.path();
+        match (base.is_empty(), self.field.is_empty()) {
+            (true, _) => self.field.clone(),
+            (_, true) => base,
+            _ => format!("{base}.{}", self.field),
+        }
+    }
+
+    /// True if both say the same of the same thing. Positions do not count: a container or volume is known by its
+    /// name, so that adding one in front of it changes nothing.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let subject = match (&self.subject, &other.subject) {
+            (Subject::Pod, Subject::Pod) => true,
+            (
+                Subject::Container {
+                    name: one,
+                    at: here,
+                },
+                Subject::Container {
+                    name: two,
+                    at: there,
+                },
+            ) => one == two && here.list == there.list,
+            (Subject::Volume { name: one, .. }, Subject::Volume { name: two, .. }) => one == two,
+            _ => false,
+        };
+        subject
+            && self.control == other.control
+            && self.field == other.field
+            && self.current == other.current
+            && self.required == other.required
+    }
+}
+
+// === impl Findings ===
+
+impl Findings {
+    /// Adds one.
+    pub fn push(&mut self, finding: Finding) {
+        self.list.push(finding);
+    }
+
+    /// All of them, in the order in which they were added.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<Finding> {
+        self.list
+    }
+
+    /// True if nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
