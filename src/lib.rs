@@ -3,5 +3,7 @@
 #[cfg(feature = "net")]
 pub mod cli;
 pub mod control;
+pub mod decision;
 pub mod document;
 pub mod pod;
+pub mod policy;

@@ -1,0 +1,39 @@
+//! Tries every suggested fix before anybody is told of it.
+
+use crate::control::{Finding, Findings};
+use crate::pod::PodView;
+use crate::policy::PolicySet;
+
+use super::Judged;
+
+/// Marks the findings whose fix, made together with all the others, removes them and brings nothing new.
+pub(super) fn prove(set: &PolicySet, pod: &PodView<'_>, judged: &mut [Judged<'_>]) {
+    let mut mended = pod.clone();
+    for fix in judged.iter().filter_map(|it| it.finding.fix.as_ref()) {
+        fix.apply(&mut mended);
+    }
+    let left = check_all(set, judged, &mended);
+    let brings_others = left
+        .iter()
+        .any(|it| !judged.iter().any(|known| known.finding.is_same(it)));
+    for it in judged.iter_mut() {
+        let is_gone = !left.iter().any(|left| left.is_same(&it.finding));
+        it.fix_is_proven = it.finding.fix.is_some() && is_gone && !brings_others;
+    }
+}
+
+fn check_all(set: &PolicySet, judged: &[Judged<'_>], pod: &PodView<'_>) -> Vec<Finding> {
+    let mut asked: Vec<usize> = judged
+        .iter()
+        .flat_map(|it| &it.policies)
+        .flat_map(|policy| &policy.checks)
+        .map(|(at, _)| *at)
+        .collect();
+    asked.sort_unstable();
+    asked.dedup();
+    let mut findings = Findings::default();
+    for at in asked {
+        set.checks()[at].check(pod, &mut findings);
+    }
+    findings.into_vec()
+}

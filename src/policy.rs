@@ -1,0 +1,259 @@
+//! Policies: loading with located errors, matching, and compilation into an immutable [`PolicySet`].
+
+pub mod level;
+pub mod matching;
+pub mod selector;
+pub mod source;
+
+use std::fmt;
+
+use crate::control::{AnyControl, AnyInjection};
+use crate::document::{Problem, Source, render};
+
+pub use matching::{Match, Selected};
+
+/// What a finding leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Recorded only.
+    Audit,
+    /// A `kubectl` warning.
+    Warn,
+    /// Rejected.
+    Enforce,
+}
+
+/// What a broken pod template of a workload leads to, at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workloads {
+    /// Templates are not judged.
+    Ignore,
+    /// Judged, up to this mode.
+    UpTo(Mode),
+}
+
+/// One policy, compiled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// As users know it.
+    pub name: String,
+    /// Where they can read on.
+    pub docs: Option<String>,
+    /// What happens to templates.
+    pub workloads: Workloads,
+    /// Whom it concerns.
+    pub matching: Match,
+    /// Which of the set's checks it asks for, and in which mode.
+    pub checks: Vec<(usize, Mode)>,
+    /// What it injects, in the order in which injections run.
+    pub injections: Vec<AnyInjection>,
+}
+
+/// A policy as its source gives it, before equal controls are shared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// As users know it.
+    pub name: String,
+    /// Where they can read on.
+    pub docs: Option<String>,
+    /// What happens to templates.
+    pub workloads: Workloads,
+    /// Whom it concerns.
+    pub matching: Match,
+    /// The controls it asks for.
+    pub controls: Vec<(AnyControl, Mode)>,
+    /// What it injects.
+    pub injections: Vec<AnyInjection>,
+}
+
+/// All policies in force, immutable. Controls that several policies share are kept, and checked, once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicySet {
+    policies: Vec<Policy>,
+    checks: Vec<AnyControl>,
+    hash: String,
+}
+
+/// Why a set of files gives no policy set. All errors of all files at once.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// There is no policy in the files at all, which would allow everything.
+    #[error("no policies: {0} holds no PodPolicy, and podgate does not run without one")]
+    Empty(String),
+    /// What is wrong, file by file.
+    #[error("{}", Rendered(.0))]
+    Problems(Vec<(Source, Vec<Problem>)>),
+}
+
+struct Rendered<'a>(&'a [(Source, Vec<Problem>)]);
+
+// === impl LoadError ===
+
+impl LoadError {
+    /// The errors with excerpts of the files, in colour if asked.
+    #[must_use]
+    pub fn render(&self, color: bool) -> String {
+        match self {
+            Self::Empty(_) => format!("error: {self}"),
+            Self::Problems(files) => files
+                .iter()
+                .map(|(source, problems)| render(source, problems, color))
+                .collect::<Vec<_>>()
+                .join("\n\n"),
+        }
+    }
+}
+
+impl fmt::Display for Rendered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut first = true;
+        for (source, problems) in self.0 {
+            for problem in problems {
+                let (line, column) = source.line_col(problem.span.start);
+                let separator = if first { "" } else { "; " };
+                write!(
+                    f,
+                    "{separator}{}:{line}:{column}: {}",
+                    source.name, problem.message
+                )?;
+                if let Some(hint) = &problem.hint {
+                    write!(f, " ({hint})")?;
+                }
+                first = false;
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl PolicySet ===
+
+impl PolicySet {
+    /// Compiles the policies of these files, given by name and text. `place` says in errors where they came from.
+    ///
+    /// # Errors
+    /// If any file has any error, or if there is no policy in them: all errors of all files, located.
+    pub fn load(place: &str, files: &[(String, String)]) -> Result<Self, LoadError> {
+        let mut drafts = Vec::new();
+        let mut failed = Vec::new();
+        let mut names: Vec<(String, String)> = Vec::new();
+        for (name, text) in files {
+            let (found, mut problems) = source::pod_policy::read(text);
+            for (draft, span) in found {
+                match names.iter().find(|(policy, _)| *policy == draft.name) {
+                    Some((policy, file)) => problems.push(
+                        Problem::new(
+                            span,
+                            format!("there is a policy \"{policy}\" in {file} already"),
+                        )
+                        .hint("names are unique in a policy set"),
+                    ),
+                    None => {
+                        names.push((draft.name.clone(), name.clone()));
+                        drafts.push(draft);
+                    }
+                }
+            }
+            if !problems.is_empty() {
+                failed.push((Source::new(name.clone(), text.clone()), problems.into_vec()));
+            }
+        }
+        if !failed.is_empty() {
+            return Err(LoadError::Problems(failed));
+        }
+        if drafts.is_empty() {
+            return Err(LoadError::Empty(place.to_owned()));
+        }
+        Ok(Self::compile(drafts, hash(files)))
+    }
+
+    fn compile(mut drafts: Vec<Draft>, hash: String) -> Self {
+        // By name, so that the order of files changes nothing.
+        drafts.sort_by(|one, two| one.name.cmp(&two.name));
+        let mut checks: Vec<AnyControl> = Vec::new();
+        let policies = drafts
+            .into_iter()
+            .map(|draft| Policy {
+                name: draft.name,
+                docs: draft.docs,
+                workloads: draft.workloads,
+                matching: draft.matching,
+                checks: draft
+                    .controls
+                    .into_iter()
+                    .map(|(control, mode)| {
+                        let at = checks
+                            .iter()
+                            .position(|known| *known == control)
+                            .unwrap_or_else(|| {
+                                checks.push(control);
+                                checks.len() - 1
+                            });
+                        (at, mode)
+                    })
+                    .collect(),
+                injections: {
+                    let mut injections = draft.injections;
+                    injections.sort_by_key(AnyInjection::rank);
+                    injections
+                },
+            })
+            .collect();
+        Self {
+            policies,
+            checks,
+            hash,
+        }
+    }
+
+    /// The policies, by name.
+    #[must_use]
+    pub fn policies(&self) -> &[Policy] {
+        &self.policies
+    }
+
+    /// The distinct controls that policies refer to by position.
+    #[must_use]
+    pub fn checks(&self) -> &[AnyControl] {
+        &self.checks
+    }
+
+    /// A fingerprint of the files the set was made from, to compare replicas by.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// True if some policy selects by namespace labels.
+    #[must_use]
+    pub fn needs_namespace_labels(&self) -> bool {
+        self.policies
+            .iter()
+            .any(|policy| policy.matching.namespace_selector.is_some())
+    }
+}
+
+/// FNV-1a over names and texts: a fingerprint, not a proof.
+fn hash(files: &[(String, String)]) -> String {
+    let mut state: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut feed = |bytes: &[u8]| {
+        for &byte in bytes.iter().chain(&[0]) {
+            state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for (name, text) in files {
+        feed(name.as_bytes());
+        feed(text.as_bytes());
+    }
+    format!("{state:016x}")
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Audit => "audit",
+            Self::Warn => "warn",
+            Self::Enforce => "enforce",
+        })
+    }
+}
