@@ -28,6 +28,8 @@ pub struct Judged<'s> {
     pub finding: Finding,
     /// The strictest mode in which a policy asks for it.
     pub mode: Mode,
+    /// The strictest mode that a Pod made from this template would meet; for a Pod the same as `mode`.
+    pub pod_mode: Mode,
     /// The policies that ask for it in that mode.
     pub policies: Vec<&'s Policy>,
     /// The object broke it before this update: it is told, not rejected.
@@ -149,6 +151,7 @@ fn judge<'s>(
     let mut judged: Vec<(usize, Judged<'s>)> = Vec::new();
     for policy in policies {
         for &(at, mode) in &policy.checks {
+            let pod_mode = mode;
             let mode = match policy.workloads {
                 Workloads::UpTo(most) if request.kind.is_workload() => mode.min(most),
                 _ => mode,
@@ -169,17 +172,21 @@ fn judge<'s>(
                         Judged {
                             finding: finding.clone(),
                             mode,
+                            pod_mode,
                             policies: vec![policy],
                             existed: false,
                             fix_is_proven: false,
                         },
                     )),
-                    Some((_, it)) if it.mode == mode => it.policies.push(policy),
-                    Some((_, it)) if it.mode < mode => {
-                        it.mode = mode;
-                        it.policies = vec![policy];
+                    Some((_, it)) => {
+                        it.pod_mode = it.pod_mode.max(pod_mode);
+                        if it.mode < mode {
+                            it.mode = mode;
+                            it.policies = vec![policy];
+                        } else if it.mode == mode {
+                            it.policies.push(policy);
+                        }
                     }
-                    Some(_) => {}
                 }
             }
         }

@@ -5,5 +5,7 @@ pub mod cli;
 pub mod control;
 pub mod decision;
 pub mod document;
+pub mod output;
 pub mod pod;
 pub mod policy;
+pub mod review;

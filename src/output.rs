@@ -1,0 +1,36 @@
+//! Findings and decisions as people and machines read them; one wording everywhere.
+
+pub mod group;
+pub mod rejection;
+pub mod text;
+pub mod warning;
+
+use crate::pod::Kind;
+
+/// What the object is called in messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Object<'a> {
+    /// Its kind, on which paths depend.
+    pub kind: Kind,
+    /// Its namespace; empty if unknown.
+    pub namespace: &'a str,
+    /// Its name; for one that has none yet, what its name will begin with.
+    pub name: &'a str,
+    /// The kind and name of its controller.
+    pub owner: Option<(&'a str, &'a str)>,
+}
+
+impl std::fmt::Display for Object<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ", self.kind.name())?;
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", text::clean(self.namespace, 63))?;
+        }
+        let name = if self.name.is_empty() {
+            "(no name yet)"
+        } else {
+            self.name
+        };
+        write!(f, "{}", text::clean(name, 253))
+    }
+}

@@ -1,0 +1,150 @@
+//! Findings that say the same of several containers become one item.
+
+use crate::control::Subject;
+use crate::decision::Judged;
+use crate::pod::effective::Origin;
+use crate::pod::{ContainerList, Kind};
+
+use super::text::{MAX_VALUE, clean, quoted};
+
+/// One item of a message: one control, broken in the same way at one or more places.
+pub struct Group<'d, 's> {
+    /// At least one.
+    pub members: Vec<&'d Judged<'s>>,
+}
+
+/// Merges findings that differ only in the container; the order stays that of the first of each.
+pub fn group<'d, 's>(findings: impl IntoIterator<Item = &'d Judged<'s>>) -> Vec<Group<'d, 's>> {
+    let mut groups: Vec<Group<'d, 's>> = Vec::new();
+    for judged in findings {
+        match groups.iter_mut().find(|group| group.takes(judged)) {
+            Some(group) => group.members.push(judged),
+            None => groups.push(Group {
+                members: vec![judged],
+            }),
+        }
+    }
+    groups
+}
+
+// === impl Group ===
+
+impl<'d, 's> Group<'d, 's> {
+    /// The first member, which speaks for all but its place.
+    #[must_use]
+    pub fn first(&self) -> &'d Judged<'s> {
+        self.members[0]
+    }
+
+    fn takes(&self, other: &Judged<'_>) -> bool {
+        let first = self.first();
+        let (one, two) = (&first.finding, &other.finding);
+        matches!(
+            (&one.subject, &two.subject),
+            (Subject::Container { .. }, Subject::Container { .. })
+        ) && one.control == two.control
+            && one.field == two.field
+            && one.current == two.current
+            && one.required == two.required
+            && one.origin == two.origin
+            && first.mode == other.mode
+            && first.existed == other.existed
+            && first.fix_is_proven == other.fix_is_proven
+            && one.fix.as_ref().map(|it| &it.change) == two.fix.as_ref().map(|it| &it.change)
+            && first
+                .policies
+                .iter()
+                .map(|it| &it.name)
+                .eq(other.policies.iter().map(|it| &it.name))
+    }
+
+    /// Who is meant: `containers "a", "b": `; nothing for the Pod as a whole.
+    #[must_use]
+    pub fn who(&self) -> String {
+        match &self.first().finding.subject {
+            Subject::Pod => String::new(),
+            Subject::Volume { name, .. } => format!("volume \"{}\": ", clean(name, MAX_VALUE)),
+            Subject::Container { .. } => {
+                let names: Vec<&str> = self
+                    .members
+                    .iter()
+                    .filter_map(|it| match &it.finding.subject {
+                        Subject::Container { name, .. } => Some(name.as_str()),
+                        _ => None,
+                    })
+                    .collect();
+                let noun = if names.len() == 1 {
+                    "container"
+                } else {
+                    "containers"
+                };
+                format!("{noun} {}: ", quoted(names))
+            }
+        }
+    }
+
+    /// The exact path for this kind; several containers of one list as `spec.containers[0,1].…`.
+    #[must_use]
+    pub fn path(&self, kind: Kind) -> String {
+        let finding = &self.first().finding;
+        if self.members.len() == 1 {
+            return clean(&kind.path(&finding.path()), 400);
+        }
+        let mut places: Vec<(ContainerList, Vec<String>)> = Vec::new();
+        for member in &self.members {
+            let Subject::Container { at, .. } = &member.finding.subject else {
+                continue;
+            };
+            match places.iter_mut().find(|(list, _)| *list == at.list) {
+                Some((_, indices)) => indices.push(at.index.to_string()),
+                None => places.push((at.list, vec![at.index.to_string()])),
+            }
+        }
+        let paths: Vec<String> = places
+            .iter()
+            .map(|(list, indices)| {
+                kind.path(&format!(
+                    "spec.{}[{}].{}",
+                    list.field(),
+                    indices.join(","),
+                    finding.field
+                ))
+            })
+            .collect();
+        paths.join(" and ")
+    }
+
+    /// `PATH is CURRENT (from spec.securityContext); must be REQUIRED`.
+    #[must_use]
+    pub fn statement(&self, kind: Kind) -> String {
+        let finding = &self.first().finding;
+        let origin = match finding.origin {
+            None | Some(Origin::Container) => String::new(),
+            Some(Origin::Pod) => format!(" (from {})", kind.path("spec.securityContext")),
+            Some(Origin::Annotation) => " (from its legacy annotation)".to_owned(),
+        };
+        format!(
+            "{} is {}{origin}; must be {}",
+            self.path(kind),
+            clean(&finding.current, MAX_VALUE),
+            clean(&finding.required, 3 * MAX_VALUE)
+        )
+    }
+
+    /// The YAML that mends it, if it has been proven.
+    #[must_use]
+    pub fn fix(&self, kind: Kind) -> Option<String> {
+        let judged = self.first();
+        let fix = judged
+            .finding
+            .fix
+            .as_ref()
+            .filter(|_| judged.fix_is_proven)?;
+        let yaml = fix.yaml();
+        // A Pod's path starts at `spec`; a container's starts at the container, which the item names.
+        Some(match yaml.strip_prefix("spec") {
+            Some(rest) => format!("{}{rest}", kind.path("spec")),
+            None => yaml,
+        })
+    }
+}

@@ -1,0 +1,275 @@
+//! The request half of a review.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::decision::{self, Operation, Stage, decide};
+use crate::output;
+use crate::pod::text::null_default;
+use crate::pod::{Kind, PodView, Text, json};
+use crate::policy::PolicySet;
+
+use super::object::Object;
+use super::response::{Answer, deny};
+
+/// A review that has been read, its objects still raw.
+#[derive(Debug)]
+pub struct Review<'a> {
+    request: AdmissionRequest<'a>,
+}
+
+/// Why a body is no review. There is no request to answer, so this is an HTTP status 400.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing was sent.
+    #[error("the body is empty; expected an AdmissionReview of admission.k8s.io/v1")]
+    Empty,
+    /// Not JSON, or a field of the wrong type.
+    #[error("the body is no AdmissionReview: {}{source} (line {line}, column {column})", .path.as_ref().map(|it| format!("{it}: ")).unwrap_or_default())]
+    Decode {
+        /// Which field, if it can be told.
+        path: Option<String>,
+        /// 1-based.
+        line: usize,
+        /// 1-based, in bytes.
+        column: usize,
+        /// What is wrong.
+        #[source]
+        source: json::Error,
+    },
+    /// Another kind, or another version of it.
+    #[error("the body is {found}; expected an AdmissionReview of admission.k8s.io/v1")]
+    WrongType {
+        /// What it says it is.
+        found: String,
+    },
+    /// A review without a request, or one without a uid.
+    #[error("the AdmissionReview has no {0}")]
+    Missing(&'static str),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AdmissionReview<'a> {
+    #[serde(borrow)]
+    api_version: Option<Text<'a>>,
+    #[serde(borrow)]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    request: Option<AdmissionRequest<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AdmissionRequest<'a> {
+    #[serde(borrow, default, deserialize_with = "null_default")]
+    uid: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "null_default")]
+    resource: Resource<'a>,
+    #[serde(borrow, default, deserialize_with = "null_default")]
+    sub_resource: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "null_default")]
+    name: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "null_default")]
+    namespace: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "null_default")]
+    operation: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "null_default")]
+    user_info: UserInfo<'a>,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow)]
+    old_object: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Resource<'a> {
+    #[serde(borrow, default, deserialize_with = "null_default")]
+    group: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "null_default")]
+    resource: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct UserInfo<'a> {
+    #[serde(borrow, default, deserialize_with = "null_default")]
+    username: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "null_default")]
+    groups: Vec<Text<'a>>,
+}
+
+/// Controllers of the control plane: what they are told ends in an Event.
+const CONTROLLERS: &str = "system:serviceaccount:kube-system:";
+
+// === impl Review ===
+
+impl<'a> Review<'a> {
+    /// Reads the body of a webhook call.
+    ///
+    /// # Errors
+    /// If it is no `AdmissionReview` of `admission.k8s.io/v1` with a request and a uid.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Refusal> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Err(Refusal::Empty);
+        }
+        let review: AdmissionReview<'a> = json::from_slice(body).map_err(|source| {
+            let (line, column) = source.line_col(body);
+            Refusal::Decode {
+                path: json::locate::<AdmissionReview<'a>>(body),
+                line,
+                column,
+                source,
+            }
+        })?;
+        let (version, kind) = (
+            review.api_version.unwrap_or_default(),
+            review.kind.unwrap_or_default(),
+        );
+        if (&*version, &*kind) != ("admission.k8s.io/v1", "AdmissionReview") {
+            let shown = |text: &str| {
+                if text.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    output::text::clean(text, 80)
+                }
+            };
+            let found = format!(
+                "of kind {} and apiVersion {}",
+                shown(&kind),
+                shown(&version)
+            );
+            return Err(Refusal::WrongType { found });
+        }
+        let request = review.request.ok_or(Refusal::Missing("request"))?;
+        if request.uid.is_empty() {
+            return Err(Refusal::Missing("request.uid"));
+        }
+        Ok(Self { request })
+    }
+
+    /// The namespace the object is in.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.request.namespace
+    }
+
+    /// What the answer has to repeat.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        &self.request.uid
+    }
+
+    /// The kind, if podgate judges it.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        Kind::from_resource(
+            &self.request.resource.group,
+            &self.request.resource.resource,
+        )
+    }
+
+    fn operation(&self) -> Operation {
+        match &*self.request.operation {
+            "CREATE" => Operation::Create,
+            "UPDATE" => Operation::Update,
+            _ => Operation::Other,
+        }
+    }
+
+    /// True if the answer depends on the object at all.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        self.kind()
+            .is_some_and(|kind| !decision::request::is_ignored(kind, &self.request.sub_resource))
+            && self.operation() != Operation::Other
+    }
+
+    /// Decides the review and writes the answer. `labels` are the namespace's, if they can be known.
+    #[must_use]
+    pub fn answer(
+        &self,
+        stage: Stage,
+        set: &PolicySet,
+        labels: Option<&BTreeMap<String, String>>,
+    ) -> Answer {
+        let request = &self.request;
+        let Some(kind) = self.kind().filter(|_| self.is_judged()) else {
+            return Answer::allowed(self.uid());
+        };
+        let unreadable = |what: &str, why: String| {
+            let message = format!(
+                "podgate cannot judge this {}, so it is not admitted: {what} {why}",
+                kind.name()
+            );
+            deny(self.uid(), 400, "BadRequest", &message)
+        };
+        let Some(raw) = request.object else {
+            return unreadable("request.object", "is missing".to_owned());
+        };
+        let object = match Object::decode(kind, raw.get()) {
+            Ok(object) => object,
+            Err(error) => return unreadable("request.object cannot be read:", error.to_string()),
+        };
+        let Some(pod) = &object.pod else {
+            return Answer::allowed(self.uid());
+        };
+        let old = match request
+            .old_object
+            .filter(|_| self.operation() == Operation::Update)
+        {
+            None => None,
+            Some(raw) => match Object::decode(kind, raw.get()) {
+                Ok(object) => object.pod,
+                Err(error) => {
+                    return unreadable("request.oldObject cannot be read:", error.to_string());
+                }
+            },
+        };
+        let decision = decide(
+            set,
+            &decision::Request {
+                stage,
+                operation: self.operation(),
+                kind,
+                subresource: &request.sub_resource,
+                namespace: &request.namespace,
+                namespace_labels: labels,
+                user: &request.user_info.username,
+                groups: &request.user_info.groups,
+                pod,
+                old: old.as_ref(),
+            },
+        );
+        if stage == Stage::Mutate {
+            return Answer::patched(self.uid(), pod, &decision);
+        }
+        let named = self.named(kind, &object, pod);
+        let is_controller = request.user_info.username.starts_with(CONTROLLERS);
+        Answer::decided(self.uid(), &named, &decision, is_controller)
+    }
+
+    fn named<'o>(
+        &'o self,
+        kind: Kind,
+        object: &'o Object<'_>,
+        pod: &'o PodView<'_>,
+    ) -> output::Object<'o> {
+        let metadata = object.metadata.as_ref().unwrap_or(&pod.metadata);
+        let name = Some(&*self.request.name)
+            .filter(|name| !name.is_empty())
+            .or(metadata.name.as_deref())
+            .or(metadata.generate_name.as_deref());
+        let owner = metadata
+            .owner_references
+            .iter()
+            .find(|it| it.controller == Some(true));
+        output::Object {
+            kind,
+            namespace: &self.request.namespace,
+            name: name.unwrap_or_default(),
+            owner: owner.map(|it| (&*it.kind, &*it.name)),
+        }
+    }
+}
