@@ -4,8 +4,13 @@ pub mod fix;
 pub mod injection;
 pub mod request;
 
+use std::cmp::Ordering;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use crate::control::finding::Identity;
 use crate::control::{Finding, Findings};
-use crate::pod::{Edit, PodView};
+use crate::pod::{ContainerList, Edit, PodView};
 use crate::policy::{Mode, Policy, PolicySet, Selected, Workloads};
 
 pub use request::{Operation, Request, Stage};
@@ -59,7 +64,47 @@ impl Decision<'_> {
 
 // === impl Judged ===
 
-impl Judged<'_> {
+impl<'s> Judged<'s> {
+    fn of(finding: Finding, asked: &[(&'s Policy, Mode)], is_workload: bool) -> Self {
+        let capped = |policy: &Policy, mode: Mode| match policy.workloads {
+            Workloads::UpTo(most) if is_workload => mode.min(most),
+            _ => mode,
+        };
+        let modes = asked.iter().map(|&(policy, mode)| capped(policy, mode));
+        let mode = modes.max().unwrap_or(Mode::Audit);
+        Self {
+            finding,
+            mode,
+            pod_mode: asked
+                .iter()
+                .map(|(_, mode)| *mode)
+                .max()
+                .unwrap_or(Mode::Audit),
+            policies: asked
+                .iter()
+                .filter(|(policy, own)| capped(policy, *own) == mode)
+                .map(|(policy, _)| *policy)
+                .collect(),
+            existed: false,
+            fix_is_proven: false,
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.pod_mode = self.pod_mode.max(other.pod_mode);
+        match self.mode.cmp(&other.mode) {
+            Ordering::Less => {
+                self.mode = other.mode;
+                self.policies = other.policies;
+            }
+            Ordering::Equal => {
+                self.policies.extend(other.policies);
+                self.policies.sort_by(|one, two| one.name.cmp(&two.name));
+            }
+            Ordering::Greater => {}
+        }
+    }
+
     /// True if this finding alone rejects the object.
     #[must_use]
     pub fn rejects(&self) -> bool {
@@ -131,8 +176,9 @@ pub fn decide<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
             request,
             injected.as_ref().unwrap_or(old),
         );
+        let before: HashSet<Identity<'_>> = before.iter().map(|it| it.finding.identity()).collect();
         for judged in &mut decision.findings {
-            judged.existed = before.iter().any(|it| it.finding.is_same(&judged.finding));
+            judged.existed = before.contains(&judged.finding.identity());
         }
     }
     fix::prove(set, pod, &mut decision.findings);
@@ -147,53 +193,52 @@ fn judge<'s>(
     request: &Request<'_>,
     pod: &PodView<'_>,
 ) -> Vec<Judged<'s>> {
-    let mut checked: Vec<Option<Vec<Finding>>> = vec![None; set.checks().len()];
-    let mut judged: Vec<(usize, Judged<'s>)> = Vec::new();
+    let mut asked: Vec<Vec<(&'s Policy, Mode)>> = vec![Vec::new(); set.checks().len()];
     for policy in policies {
         for &(at, mode) in &policy.checks {
-            let pod_mode = mode;
-            let mode = match policy.workloads {
-                Workloads::UpTo(most) if request.kind.is_workload() => mode.min(most),
-                _ => mode,
-            };
-            let control = &set.checks()[at];
-            let findings = checked[at].get_or_insert_with(|| {
-                let mut findings = Findings::default();
-                control.check(pod, &mut findings);
-                findings.into_vec()
-            });
-            for finding in findings.iter() {
-                match judged
-                    .iter_mut()
-                    .find(|(_, it)| it.finding.is_same(finding))
-                {
-                    None => judged.push((
-                        rank(finding.control),
-                        Judged {
-                            finding: finding.clone(),
-                            mode,
-                            pod_mode,
-                            policies: vec![policy],
-                            existed: false,
-                            fix_is_proven: false,
-                        },
-                    )),
-                    Some((_, it)) => {
-                        it.pod_mode = it.pod_mode.max(pod_mode);
-                        if it.mode < mode {
-                            it.mode = mode;
-                            it.policies = vec![policy];
-                        } else if it.mode == mode {
-                            it.policies.push(policy);
-                        }
-                    }
-                }
+            asked[at].push((policy, mode));
+        }
+    }
+    let mut judged: Vec<Judged<'s>> = Vec::new();
+    for (control, asked) in set.checks().iter().zip(&asked) {
+        let mut findings = Findings::default();
+        if !asked.is_empty() {
+            control.check(pod, &mut findings);
+        }
+        for finding in findings.into_vec() {
+            judged.push(Judged::of(finding, asked, request.kind.is_workload()));
+        }
+    }
+    // Two policies with different parameters may still find the same.
+    let mut merged: Vec<Judged<'s>> = Vec::with_capacity(judged.len());
+    let mut known: HashMap<OwnedIdentity, usize> = HashMap::with_capacity(judged.len());
+    for it in judged {
+        match known.entry(OwnedIdentity::of(&it.finding)) {
+            Entry::Vacant(entry) => {
+                entry.insert(merged.len());
+                merged.push(it);
             }
+            Entry::Occupied(entry) => merged[*entry.get()].merge(it),
         }
     }
     // Stable: findings of one control stay in the order of the Pod.
-    judged.sort_by_key(|(rank, _)| *rank);
-    judged.into_iter().map(|(_, it)| it).collect()
+    merged.sort_by_key(|it| rank(it.finding.control));
+    merged
+}
+
+/// [`Finding::identity`], for keeping.
+#[derive(PartialEq, Eq, Hash)]
+struct OwnedIdentity(&'static str, Option<ContainerList>, [String; 4]);
+
+impl OwnedIdentity {
+    fn of(finding: &Finding) -> Self {
+        let (control, list, name, field, current, required) = finding.identity();
+        Self(
+            control,
+            list,
+            [name, field, current, required].map(str::to_owned),
+        )
+    }
 }
 
 fn rank(control: &str) -> usize {

@@ -1,7 +1,7 @@
 //! Findings: one control broken at one place, said so that a person can act on it.
 
 use crate::pod::effective::Origin;
-use crate::pod::{Container, ContainerRef, Edit};
+use crate::pod::{Container, ContainerList, ContainerRef, Edit};
 
 /// One control broken at one place.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,16 @@ pub enum Subject {
         name: String,
     },
 }
+
+/// See [`Finding::identity`].
+pub type Identity<'f> = (
+    &'static str,
+    Option<ContainerList>,
+    &'f str,
+    &'f str,
+    &'f str,
+    &'f str,
+);
 
 /// The findings of the controls that have been checked so far.
 #[derive(Debug, Default)]
@@ -121,30 +131,23 @@ impl Finding {
         }
     }
 
-    /// True if both say the same of the same thing. Positions do not count: a container or volume is known by its
-    /// name, so that adding one in front of it changes nothing.
+    /// What makes two findings the same: they say the same of the same thing. Positions do not count: a container or
+    /// volume is known by its name, so that adding one in front of it changes nothing.
     #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        let subject = match (&self.subject, &other.subject) {
-            (Subject::Pod, Subject::Pod) => true,
-            (
-                Subject::Container {
-                    name: one,
-                    at: here,
-                },
-                Subject::Container {
-                    name: two,
-                    at: there,
-                },
-            ) => one == two && here.list == there.list,
-            (Subject::Volume { name: one, .. }, Subject::Volume { name: two, .. }) => one == two,
-            _ => false,
+    pub fn identity(&self) -> Identity<'_> {
+        let (part, name) = match &self.subject {
+            Subject::Pod => (None, ""),
+            Subject::Container { at, name } => (Some(at.list), name.as_str()),
+            Subject::Volume { name, .. } => (None, name.as_str()),
         };
-        subject
-            && self.control == other.control
-            && self.field == other.field
-            && self.current == other.current
-            && self.required == other.required
+        (
+            self.control,
+            part,
+            name,
+            &self.field,
+            &self.current,
+            &self.required,
+        )
     }
 }
 

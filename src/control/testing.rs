@@ -27,7 +27,10 @@ pub(crate) fn check<C: Control>(control: C, pod: &str, expected: &[&str]) {
             let mut left = Findings::default();
             control.check(&mended, &mut left);
             assert!(
-                !left.into_vec().iter().any(|it| it.is_same(finding)),
+                !left
+                    .into_vec()
+                    .iter()
+                    .any(|it| it.identity() == finding.identity()),
                 "the fix of {} mends nothing",
                 finding.path()
             );

@@ -1,5 +1,8 @@
 //! Tries every suggested fix before anybody is told of it.
 
+use std::collections::HashSet;
+
+use crate::control::finding::Identity;
 use crate::control::{Finding, Findings};
 use crate::pod::PodView;
 use crate::policy::PolicySet;
@@ -13,12 +16,17 @@ pub(super) fn prove(set: &PolicySet, pod: &PodView<'_>, judged: &mut [Judged<'_>
         fix.apply(&mut mended);
     }
     let left = check_all(set, judged, &mended);
-    let brings_others = left
+    let left: HashSet<Identity<'_>> = left.iter().map(Finding::identity).collect();
+    let known: HashSet<Identity<'_>> = judged.iter().map(|it| it.finding.identity()).collect();
+    let brings_others = !left.is_subset(&known);
+    let proven: Vec<bool> = judged
         .iter()
-        .any(|it| !judged.iter().any(|known| known.finding.is_same(it)));
-    for it in judged.iter_mut() {
-        let is_gone = !left.iter().any(|left| left.is_same(&it.finding));
-        it.fix_is_proven = it.finding.fix.is_some() && is_gone && !brings_others;
+        .map(|it| {
+            it.finding.fix.is_some() && !brings_others && !left.contains(&it.finding.identity())
+        })
+        .collect();
+    for (it, proven) in judged.iter_mut().zip(proven) {
+        it.fix_is_proven = proven;
     }
 }
 

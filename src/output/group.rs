@@ -13,11 +13,18 @@ pub struct Group<'d, 's> {
     pub members: Vec<&'d Judged<'s>>,
 }
 
+/// Findings that are merged at the most; beyond it each is an item of its own, so that a Pod made to have very many
+/// costs no more time than it is worth.
+const MAX_MERGED: usize = 1000;
+
 /// Merges findings that differ only in the container; the order stays that of the first of each.
 pub fn group<'d, 's>(findings: impl IntoIterator<Item = &'d Judged<'s>>) -> Vec<Group<'d, 's>> {
     let mut groups: Vec<Group<'d, 's>> = Vec::new();
-    for judged in findings {
-        match groups.iter_mut().find(|group| group.takes(judged)) {
+    for (count, judged) in findings.into_iter().enumerate() {
+        match groups
+            .iter_mut()
+            .find(|group| count < MAX_MERGED && group.takes(judged))
+        {
             Some(group) => group.members.push(judged),
             None => groups.push(Group {
                 members: vec![judged],
