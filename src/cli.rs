@@ -1,8 +1,33 @@
-//! The command line. A placeholder until `podgate serve` is here.
+//! The command line: one file a subcommand.
+
+pub mod check;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The gate in front of a Kubernetes cluster's Pods: decides, repairs, explains, reports.
+#[derive(Debug, Parser)]
+#[command(name = "podgate", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the validating and mutating webhooks
+    Serve(serve::ServeArgs),
+    /// Judge manifests as the webhooks would
+    Check(check::CheckArgs),
+}
 
 /// Runs the subcommand that the arguments name.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
-    eprintln!("podgate: there is no subcommand yet");
-    std::process::ExitCode::from(2)
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Check(args) => check::run(args),
+    }
 }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "net")]
 pub mod cli;
+#[cfg(feature = "net")]
+pub mod cluster;
 pub mod control;
 pub mod decision;
 pub mod document;
@@ -9,3 +11,5 @@ pub mod output;
 pub mod pod;
 pub mod policy;
 pub mod review;
+#[cfg(feature = "net")]
+pub mod server;

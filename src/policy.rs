@@ -233,6 +233,28 @@ impl PolicySet {
     }
 }
 
+/// The policies that podgate ships, by file name: what it runs on when it is given none.
+pub const SHIPPED: [(&str, &str); 3] = [
+    ("baseline.yaml", include_str!("../policies/baseline.yaml")),
+    (
+        "inject-defaults.yaml",
+        include_str!("../policies/inject-defaults.yaml"),
+    ),
+    (
+        "restricted.yaml",
+        include_str!("../policies/restricted.yaml"),
+    ),
+];
+
+/// The set of the shipped policies.
+///
+/// # Errors
+/// Never, as a test proves; the type is that of every set.
+pub fn shipped() -> Result<PolicySet, LoadError> {
+    let files = SHIPPED.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    PolicySet::load("the shipped policies", &files)
+}
+
 /// FNV-1a over names and texts: a fingerprint, not a proof.
 fn hash(files: &[(String, String)]) -> String {
     let mut state: u64 = 0xcbf2_9ce4_8422_2325;

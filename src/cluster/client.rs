@@ -1,0 +1,87 @@
+//! The client for the API server, if there is one to talk to.
+
+use std::path::{Path, PathBuf};
+
+use kube::{
+    Client, Config,
+    config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+
+/// kubelet sets it in every Pod; without it this is no cluster.
+const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
+
+/// Why there is no client although there should be one.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The file that was named cannot be used.
+    #[error("cannot use the kubeconfig {path:?}: {source}")]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<KubeconfigError>,
+    },
+    /// What the variable `KUBECONFIG` names cannot be used.
+    #[error("cannot use what KUBECONFIG names: {0}")]
+    Environment(#[source] Box<KubeconfigError>),
+    /// This is a Pod, but its service account cannot be used.
+    #[error("cannot use the service account of this Pod: {0}")]
+    InCluster(#[from] InClusterError),
+    /// The credentials were read, but no client can be built with them.
+    #[error("cannot build a client for the API server: {0}")]
+    Client(#[source] Box<kube::Error>),
+}
+
+/// The client for the kubeconfig that was named, else for the one that `KUBECONFIG` names, else for the cluster that
+/// this Pod runs in, else none. `~/.kube/config` is not used unasked: a gate that is tried on a laptop must not go to
+/// whatever cluster its owner used last.
+///
+/// Nothing is sent yet: that a client was built does not mean that somebody answers.
+///
+/// # Errors
+/// When credentials were named or are there but cannot be used. Never a silent `None` for a bad file.
+pub async fn connect(kubeconfig: Option<&Path>) -> Result<Option<Client>, ClientError> {
+    let options = KubeConfigOptions::default();
+    let config = if let Some(path) = kubeconfig {
+        let failed = |source| ClientError::Kubeconfig {
+            path: path.to_owned(),
+            source: Box::new(source),
+        };
+        let read = Kubeconfig::read_from(path).map_err(failed)?;
+        Config::from_custom_kubeconfig(read, &options)
+            .await
+            .map_err(failed)?
+    } else if let Some(read) =
+        Kubeconfig::from_env().map_err(|error| ClientError::Environment(Box::new(error)))?
+    {
+        Config::from_custom_kubeconfig(read, &options)
+            .await
+            .map_err(|error| ClientError::Environment(Box::new(error)))?
+    } else if std::env::var_os(IN_CLUSTER).is_some() {
+        Config::incluster()?
+    } else {
+        return Ok(None);
+    };
+    Client::try_from(config)
+        .map(Some)
+        .map_err(|error| ClientError::Client(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_named_kubeconfig_that_is_not_there_is_an_error_that_names_it() {
+        let Err(error) = connect(Some(Path::new("no/such/kubeconfig"))).await else {
+            unreachable!("it cannot be read")
+        };
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot use the kubeconfig \"no/such/kubeconfig\": "),
+            "{error}"
+        );
+    }
+}

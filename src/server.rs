@@ -1,0 +1,232 @@
+//! Serving: the TLS listener and what surrounds it. Knows reviews only as bytes that a [`Reviewer`] answers.
+//!
+//! [`serve`] is the one entry. It binds both ports, proves that the webhook answers, and ends in stages:
+//! unready → keep serving → stop accepting → finish what is in flight → deadline.
+
+mod admin;
+mod body;
+mod certificate;
+mod config;
+mod connection;
+mod deadline;
+pub mod directory;
+mod drain;
+pub mod engine;
+pub mod gate;
+mod health;
+mod listener;
+mod metrics;
+mod probe;
+pub mod readiness;
+mod refusal;
+mod routes;
+mod shutdown;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use axum::Router;
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    task::{JoinError, JoinHandle},
+};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+use tracing::info;
+
+use self::{
+    certificate::Current,
+    drain::{Accepting, Running},
+    listener::{Listener, Shared},
+    readiness::Condition,
+};
+pub use self::{
+    certificate::{CertificateError, Generated, install_crypto_provider},
+    config::{CertificateSource, Config, Limits, Timeouts},
+    deadline::parse_go_duration,
+    drain::Drained,
+    gate::Reviewer,
+    health::Health,
+    metrics::Metrics,
+    routes::router,
+    shutdown::Shutdown,
+};
+
+/// Connections to the second port: a kubelet, a few scrapers, a person.
+const ADMIN_CONNECTIONS: usize = 64;
+
+/// A server that runs. Dropping it changes nothing: it ends when its [`Shutdown`] says so.
+#[derive(Debug)]
+pub struct Serving {
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    ca: Option<String>,
+    running: JoinHandle<Drained>,
+}
+
+/// Why serving could not begin, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The certificate cannot be served.
+    #[error("cannot serve with this certificate: {0}")]
+    Certificate(#[from] CertificateError),
+    /// An address cannot be listened at.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server's own task ended by a panic.
+    #[error("the server ended by a bug of its own: {0}")]
+    Ended(#[from] JoinError),
+}
+
+/// Starts everything: both ports, the certificate's watch, the proof that the listener works.
+/// Returns as soon as both ports are bound; `/readyz` says when reviews may come.
+///
+/// # Errors
+/// When the certificate cannot be used or an address is taken.
+pub async fn serve<R: Reviewer>(
+    config: Config,
+    reviewer: Arc<R>,
+    health: Health,
+    shutdown: Shutdown,
+) -> Result<Serving, ServeError> {
+    install_crypto_provider();
+    let Config {
+        listen,
+        admin_listen,
+        certificate,
+        limits,
+        timeouts,
+    } = config;
+    let (current, files) = Current::load_from(&certificate)?;
+    let current = Arc::new(current);
+    let (socket, address) = bind(listen).await?;
+    let (admin_socket, admin_address) = bind(admin_listen).await?;
+
+    let metrics = health.metrics().clone();
+    metrics.certificate_served(current.load().not_after());
+    let probed = current.clone();
+    health
+        .readiness()
+        .require("certificate", move || match probed.load().check_valid() {
+            Ok(note) => Condition::Ok(note),
+            Err(error) => Condition::Failed(error.to_string()),
+        });
+    let proven = health
+        .readiness()
+        .switch("listener", Condition::Failed("not tried yet".into()));
+    let draining = health
+        .readiness()
+        .switch("shutdown", Condition::Ok("not draining".into()));
+
+    let closing = Arc::new(AtomicBool::new(false));
+    let shared = |router: Router, connections, certificate, metrics| {
+        Arc::new(Shared {
+            router,
+            certificate,
+            permits: Arc::new(Semaphore::new(connections)),
+            timeouts,
+            metrics,
+            closing: closing.clone(),
+            finish: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            abort: shutdown.abort.clone(),
+        })
+    };
+    let webhook = shared(
+        router(reviewer, metrics.clone(), limits, timeouts),
+        limits.connections,
+        Some(current.clone()),
+        Some(metrics.clone()),
+    );
+    let admin = shared(admin::router(health), ADMIN_CONNECTIONS, None, None);
+    let start = |socket, shared: Arc<Shared>| {
+        let stop = CancellationToken::new();
+        let (finish, tasks) = (shared.finish.clone(), shared.tasks.clone());
+        let listener = Listener { socket, shared };
+        let task = AbortOnDropHandle::new(tokio::spawn(listener.run(stop.clone())));
+        Accepting {
+            task,
+            stop,
+            finish,
+            tasks,
+        }
+    };
+    let mut beside = vec![AbortOnDropHandle::new(tokio::spawn(probe::prove(
+        address,
+        current.clone(),
+        proven,
+    )))];
+    if let Some(files) = files {
+        let watching = certificate::watch(
+            current.clone(),
+            files,
+            timeouts.certificate_poll,
+            metrics.clone(),
+        );
+        beside.push(AbortOnDropHandle::new(tokio::spawn(watching)));
+    }
+    let running = Running {
+        webhook: start(socket, webhook),
+        admin: start(admin_socket, admin),
+        beside,
+        closing,
+        draining,
+        timeouts,
+    };
+    info!(%address, %admin_address, "serving");
+    let ca = current.ca().map(str::to_owned);
+    Ok(Serving {
+        address,
+        admin_address,
+        ca,
+        running: tokio::spawn(running.until(shutdown)),
+    })
+}
+
+// === impl Serving ===
+
+impl Serving {
+    /// Where the webhook listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where health and metrics are served.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// The CA to trust, in PEM, when the certificate was generated.
+    #[must_use]
+    pub fn ca(&self) -> Option<&str> {
+        self.ca.as_deref()
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// When the server ended by a panic of its own task.
+    pub async fn wait(self) -> Result<Drained, ServeError> {
+        Ok(self.running.await?)
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Listen { address, source };
+    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = socket.local_addr().map_err(failed)?;
+    Ok((socket, bound))
+}

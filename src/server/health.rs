@@ -1,0 +1,168 @@
+//! What the outside may know of a running podgate: its metrics, its readiness, and the state of its policies.
+//! Made before the server starts, so that loading policies and syncing namespaces can report into it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracing::{info, warn};
+
+use crate::cluster::namespaces::{Namespaces, SyncState};
+
+use super::{
+    metrics::Metrics,
+    readiness::{Condition, Readiness},
+};
+
+/// Metrics and readiness of one server. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct Health {
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    policies: Arc<Mutex<Policies>>,
+}
+
+/// What is in force, and why the newest is not.
+#[derive(Debug, Default)]
+struct Policies {
+    in_force: Option<String>,
+    refused: Option<String>,
+}
+
+// === impl Health ===
+
+impl Default for Health {
+    fn default() -> Self {
+        let health = Self {
+            metrics: Arc::default(),
+            readiness: Readiness::default(),
+            policies: Arc::default(),
+        };
+        let policies = health.policies.clone();
+        health
+            .readiness
+            .require("policies", move || lock(&policies).condition());
+        health
+    }
+}
+
+impl Health {
+    /// The metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The readiness register, for further conditions.
+    #[must_use]
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// Makes podgate ready only when the namespaces have been listed once. A watch that fails later is noted, but
+    /// podgate stays ready: the snapshot is still there, and what it lacks is fetched live.
+    pub fn require_namespaces(&self, namespaces: &Namespaces) {
+        let namespaces = namespaces.clone();
+        self.readiness
+            .require("namespaces", move || match namespaces.sync() {
+                SyncState::Pending(None) => Condition::Failed("not listed yet".into()),
+                SyncState::Pending(Some(error)) => {
+                    Condition::Failed(format!("not listed yet: {}", one_line(&error)))
+                }
+                SyncState::Synced(count) => Condition::Ok(format!("{count} known")),
+                SyncState::Stale(count, error) => Condition::Ok(format!(
+                    "{count} known, but the watch fails and they may be out of date: {}",
+                    one_line(&error)
+                )),
+            });
+    }
+
+    /// Says that a policy set came into force. `hash` tells sets apart, across replicas too.
+    pub fn policies_loaded(&self, count: usize, hash: &str) {
+        self.metrics.policies_reloaded(true);
+        self.metrics.policies_in_force(count, hash);
+        *lock(&self.policies) = Policies {
+            in_force: Some(format!("{count} in force, set {hash}")),
+            refused: None,
+        };
+        info!(count, hash, "policies in force");
+    }
+
+    /// Says that policies could not be used. If a set is in force already, it stays so and podgate stays ready.
+    pub fn policies_refused(&self, reason: &str) {
+        self.metrics.policies_reloaded(false);
+        let mut policies = lock(&self.policies);
+        policies.refused = Some(one_line(reason));
+        if let Some(in_force) = &policies.in_force {
+            warn!(
+                reason,
+                in_force, "changed policies refused, the last good set stays in force"
+            );
+        } else {
+            warn!(reason, "policies refused, none in force");
+        }
+    }
+}
+
+// === impl Policies ===
+
+impl Policies {
+    fn condition(&self) -> Condition {
+        match (&self.in_force, &self.refused) {
+            (Some(in_force), None) => Condition::Ok(in_force.clone()),
+            (Some(in_force), Some(reason)) => Condition::Ok(format!(
+                "{in_force}; this is the last good set, the newest was refused: {reason}"
+            )),
+            (None, Some(reason)) => Condition::Failed(reason.clone()),
+            (None, None) => Condition::Failed("not loaded yet".into()),
+        }
+    }
+}
+
+/// Every condition is one line of the readiness text.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Never left half-changed, so a poisoned lock is as good as any.
+fn lock(policies: &Mutex<Policies>) -> MutexGuard<'_, Policies> {
+    policies.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_change_keeps_ready_and_says_so() {
+        let health = Health::default();
+        assert_eq!(
+            health.readiness.report().text,
+            "[-]policies failed: not loaded yet\nreadyz check failed\n"
+        );
+        health.policies_loaded(3, "1a2b");
+        health.policies_refused("a.yaml:3:1:\n  unknown control");
+        let report = health.readiness.report();
+        assert!(report.ready);
+        assert!(report.text.starts_with(
+            "[+]policies ok: 3 in force, set 1a2b; this is the last good set, \
+             the newest was refused: a.yaml:3:1: unknown control\n"
+        ));
+        let metrics = health.metrics.encode().expect("metrics encode");
+        assert!(metrics.contains("podgate_policies_stale 1\n"));
+        assert!(metrics.contains("podgate_policy_set_info{hash=\"1a2b\"} 1\n"));
+        health.policies_loaded(4, "3c4d");
+        assert!(
+            health
+                .readiness
+                .report()
+                .text
+                .starts_with("[+]policies ok: 4 in force, set 3c4d\n")
+        );
+    }
+
+    #[test]
+    fn refused_from_the_start_is_not_ready() {
+        let health = Health::default();
+        health.policies_refused("no policies in the directory");
+        assert!(!health.readiness.report().ready);
+    }
+}

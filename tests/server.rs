@@ -1,0 +1,12 @@
+//! The server over real sockets on loopback, with a stub in the place of the engine.
+//! Times are shortened through `Config`, so that deadlines are met in milliseconds.
+
+mod server {
+    mod certificates;
+    mod connections;
+    mod directory;
+    mod drain;
+    mod health;
+    mod refusals;
+    mod support;
+}
