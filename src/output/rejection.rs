@@ -120,7 +120,8 @@ fn policies<'s>(rejecting: &[&Judged<'s>]) -> Vec<&'s Policy> {
 }
 
 /// `policy "a"`, `policies "a", "b"`.
-pub(super) fn policy_names(item: &Group<'_, '_>) -> String {
+#[must_use]
+pub fn policy_names(item: &Group<'_, '_>) -> String {
     let policies = &item.first().policies;
     let noun = if policies.len() == 1 {
         "policy"
