@@ -10,7 +10,8 @@ pub mod range;
 mod testing;
 
 use crate::document::{Fields, Node, Problem, Problems, nearest};
-use crate::pod::{Edit, PodView};
+use crate::pod::view::ContainerList;
+use crate::pod::{Container, ContainerRef, Edit, PodView};
 
 pub use finding::{Finding, Findings, Subject};
 
@@ -48,6 +49,18 @@ pub enum Target<'t> {
     Pod,
     /// Only these positions of `ephemeralContainers`: they are being added to a running Pod.
     Ephemeral(&'t [usize]),
+}
+
+// === impl Target ===
+
+impl Target<'_> {
+    /// The containers that may still be written.
+    pub fn containers<'v>(self, pod: &'v PodView<'_>) -> impl Iterator<Item = (ContainerRef, &'v Container<'v>)> {
+        pod.containers().filter(move |(at, _)| match self {
+            Self::Pod => true,
+            Self::Ephemeral(added) => at.list == ContainerList::Ephemeral && added.contains(&at.index),
+        })
+    }
 }
 
 macro_rules! controls {
@@ -97,6 +110,7 @@ macro_rules! controls {
 // The registry. Its order is the order of findings: what endangers the node first.
 controls! {
     privileged::Privileged,
+    capabilities::Capabilities,
     run_as_non_root::RunAsNonRoot,
 }
 
@@ -144,6 +158,7 @@ macro_rules! injections {
 
 // The order in which injections run; each sees the Pod as the ones before left it.
 injections! {
+    capabilities::InjectCapabilities,
     run_as_non_root::InjectRunAsNonRoot,
 }
 
