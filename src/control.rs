@@ -111,7 +111,10 @@ macro_rules! controls {
 controls! {
     privileged::Privileged,
     capabilities::Capabilities,
+    allow_privilege_escalation::AllowPrivilegeEscalation,
+    proc_mount::ProcMount,
     run_as_non_root::RunAsNonRoot,
+    read_only_root_filesystem::ReadOnlyRootFilesystem,
 }
 
 macro_rules! injections {
@@ -159,7 +162,9 @@ macro_rules! injections {
 // The order in which injections run; each sees the Pod as the ones before left it.
 injections! {
     capabilities::InjectCapabilities,
+    allow_privilege_escalation::InjectAllowPrivilegeEscalation,
     run_as_non_root::InjectRunAsNonRoot,
+    read_only_root_filesystem::InjectReadOnlyRootFilesystem,
 }
 
 /// The problem of a name that is not in the registry.
