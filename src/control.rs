@@ -10,7 +10,8 @@ pub mod range;
 mod testing;
 
 use crate::document::{Fields, Node, Problem, Problems, nearest};
-use crate::pod::{Edit, PodView};
+use crate::pod::view::ContainerList;
+use crate::pod::{Container, ContainerRef, Edit, PodView};
 
 pub use finding::{Finding, Findings, Subject};
 
@@ -48,6 +49,18 @@ pub enum Target<'t> {
     Pod,
     /// Only these positions of `ephemeralContainers`: they are being added to a running Pod.
     Ephemeral(&'t [usize]),
+}
+
+// === impl Target ===
+
+impl Target<'_> {
+    /// The containers that may still be written.
+    pub fn containers<'v>(self, pod: &'v PodView<'_>) -> impl Iterator<Item = (ContainerRef, &'v Container<'v>)> {
+        pod.containers().filter(move |(at, _)| match self {
+            Self::Pod => true,
+            Self::Ephemeral(added) => at.list == ContainerList::Ephemeral && added.contains(&at.index),
+        })
+    }
 }
 
 macro_rules! controls {
@@ -97,7 +110,11 @@ macro_rules! controls {
 // The registry. Its order is the order of findings: what endangers the node first.
 controls! {
     privileged::Privileged,
+    capabilities::Capabilities,
+    allow_privilege_escalation::AllowPrivilegeEscalation,
+    proc_mount::ProcMount,
     run_as_non_root::RunAsNonRoot,
+    read_only_root_filesystem::ReadOnlyRootFilesystem,
 }
 
 macro_rules! injections {
@@ -144,7 +161,10 @@ macro_rules! injections {
 
 // The order in which injections run; each sees the Pod as the ones before left it.
 injections! {
+    capabilities::InjectCapabilities,
+    allow_privilege_escalation::InjectAllowPrivilegeEscalation,
     run_as_non_root::InjectRunAsNonRoot,
+    read_only_root_filesystem::InjectReadOnlyRootFilesystem,
 }
 
 /// The problem of a name that is not in the registry.

@@ -1,0 +1,344 @@
+//! `capabilities`: which Linux capabilities every container has to drop and which it may add.
+//!
+//! Pod Security Standards, baseline (`allowedAdd`) and restricted (`requiredDrop` too). Looks at
+//! `securityContext.capabilities` of every container, on any Pod that is not for Windows.
+//! Parameters: `requiredDrop` (each has to stand in `drop`, letter by letter; `ALL` in `drop` stands for each of them),
+//! `allowedAdd` (nothing else may stand in `add`; left out, or with `*` in it: anything may).
+//! Names are those of Kubernetes: `NET_ADMIN`, neither `CAP_NET_ADMIN` nor `net_admin`.
+
+use serde_json::Value;
+
+use super::finding::{Finding, Findings, Subject};
+use super::{Control, Fields, Injection, Problem, Problems, Target};
+use crate::document::{FromNode, Node};
+use crate::pod::edit::flow;
+use crate::pod::{Change, Edit, PodView, Text, view};
+
+/// Drops what has to be dropped, adds only what may be added.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Each has to stand in `drop`.
+    pub required_drop: Vec<String>,
+    /// Only these may stand in `add`; `None` and `*`: any.
+    pub allowed_add: Option<Vec<String>>,
+}
+
+/// A capability as Kubernetes names it, or `*`.
+struct Name(String);
+
+const ALL: &str = "ALL";
+const ANY: &str = "*";
+
+impl Control for Capabilities {
+    const NAME: &'static str = "capabilities";
+
+    fn read(base: Self, fields: &mut Fields<'_>, problems: &mut Problems) -> Self {
+        let it = Self {
+            required_drop: names("requiredDrop", fields, problems).unwrap_or(base.required_drop),
+            allowed_add: names("allowedAdd", fields, problems).or(base.allowed_add),
+        };
+        no_wildcard("requiredDrop", &it.required_drop, fields, problems);
+        for name in it.allowed_add.iter().flatten().filter(|name| it.required_drop.contains(name)) {
+            problems.push(
+                Problem::new(fields.span(), format!("{name} is required to be dropped and allowed to be added"))
+                    .hint("take it out of requiredDrop or out of allowedAdd"),
+            );
+        }
+        it
+    }
+
+    fn check(&self, pod: &PodView<'_>, findings: &mut Findings) {
+        if pod.is_windows() {
+            return;
+        }
+        let none = view::Capabilities::default();
+        for (at, container) in pod.containers() {
+            let own = container.security_context.as_ref().and_then(|it| it.capabilities.as_ref()).unwrap_or(&none);
+            let lacks_drop = self.missing(own).next().is_some();
+            let forbidden: Vec<&str> = own.add.iter().map(|it| &**it).filter(|it| !self.may_add(it)).collect();
+            let mut push = |field: &str, current: String, required: String| {
+                let subject = Subject::container(at, container);
+                let field = format!("securityContext.capabilities.{field}");
+                findings.push(
+                    Finding::new(Self::NAME, subject, field, current, required)
+                        .fix(Edit::container(at, Change::Capabilities(self.mended(own)))),
+                );
+            };
+            if lacks_drop {
+                let required = format!("a list with {}", self.required_drop.join(", "));
+                push("drop", list(own.drop.iter().map(|it| &**it)), required);
+            }
+            if !forbidden.is_empty() {
+                let allowed = self.allowed_add.as_deref().unwrap_or_default();
+                let required =
+                    if allowed.is_empty() { "empty".to_owned() } else { format!("only {}", allowed.join(", ")) };
+                push("add", list(forbidden.into_iter()), required);
+            }
+        }
+    }
+}
+
+impl Capabilities {
+    /// What has to be dropped and is not.
+    fn missing<'s>(&'s self, own: &'s view::Capabilities<'_>) -> impl Iterator<Item = &'s String> {
+        self.required_drop.iter().filter(|name| !has(&own.drop, ALL) && !has(&own.drop, name))
+    }
+
+    fn may_add(&self, name: &str) -> bool {
+        self.allowed_add.as_ref().is_none_or(|allowed| allowed.iter().any(|it| it == ANY || it == name))
+    }
+
+    /// The whole field as it should be, so that the fixes of both findings of one container agree.
+    fn mended(&self, own: &view::Capabilities<'_>) -> view::Capabilities<'static> {
+        let mut missing: Vec<&String> = self.missing(own).collect();
+        if missing.iter().any(|it| *it == ALL) {
+            missing.retain(|it| *it == ALL);
+        }
+        view::Capabilities {
+            add: own
+                .add
+                .iter()
+                .filter(|it| self.may_add(it) && !missing.iter().any(|name| **name == ***it))
+                .map(owned)
+                .collect(),
+            drop: own.drop.iter().map(owned).chain(missing.iter().map(|it| text(it))).collect(),
+        }
+    }
+}
+
+/// `inject: {capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}}`: into each container, beside what it says itself.
+/// Nothing is added that the container drops, and nothing dropped that it adds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InjectCapabilities {
+    /// Goes into `drop`.
+    pub drop: Vec<String>,
+    /// Goes into `add`.
+    pub add: Vec<String>,
+}
+
+impl Injection for InjectCapabilities {
+    const NAME: &'static str = "capabilities";
+
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let mut fields = Fields::of(node, problems)?;
+        let it = Self {
+            drop: names("drop", &mut fields, problems).unwrap_or_default(),
+            add: names("add", &mut fields, problems).unwrap_or_default(),
+        };
+        no_wildcard("drop", &it.drop, &fields, problems);
+        no_wildcard("add", &it.add, &fields, problems);
+        for name in it.add.iter().filter(|name| it.drop.contains(name)) {
+            problems.push(Problem::new(fields.span(), format!("{name} is both dropped and added")));
+        }
+        fields.finish(problems);
+        Some(it)
+    }
+
+    fn inject(&self, pod: &PodView<'_>, target: Target<'_>, edits: &mut Vec<Edit<'static>>) {
+        if pod.is_windows() {
+            return;
+        }
+        let none = view::Capabilities::default();
+        for (at, container) in target.containers(pod) {
+            let own = container.security_context.as_ref().and_then(|it| it.capabilities.as_ref()).unwrap_or(&none);
+            let mut add: Vec<Text<'static>> = own.add.iter().map(owned).collect();
+            let mut drop: Vec<Text<'static>> = own.drop.iter().map(owned).collect();
+            for name in &self.add {
+                if !has(&add, name) && !has(&drop, name) && !has(&drop, ALL) {
+                    add.push(text(name));
+                }
+            }
+            for name in &self.drop {
+                if !has(&add, name) && !has(&drop, name) && !has(&drop, ALL) {
+                    drop.push(text(name));
+                }
+            }
+            if (add.len(), drop.len()) != (own.add.len(), own.drop.len()) {
+                edits.push(Edit::container(at, Change::Capabilities(view::Capabilities { add, drop })));
+            }
+        }
+    }
+}
+
+fn has(list: &[Text<'_>], name: &str) -> bool {
+    list.iter().any(|it| &**it == name)
+}
+
+fn text(name: &str) -> Text<'static> {
+    Text::from(name.to_owned())
+}
+
+fn owned(name: &Text<'_>) -> Text<'static> {
+    text(name)
+}
+
+/// `[NET_RAW, SYS_TIME]`, or `unset` if there are none.
+fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let names: Vec<Value> = names.map(Value::from).collect();
+    if names.is_empty() { "unset".to_owned() } else { flow(&Value::Array(names)) }
+}
+
+fn names(field: &'static str, fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+    let names: Vec<Name> = fields.optional(field, problems)?;
+    Some(names.into_iter().map(|it| it.0).collect())
+}
+
+fn no_wildcard(field: &str, names: &[String], fields: &Fields<'_>, problems: &mut Problems) {
+    if names.iter().any(|it| it == ANY) {
+        problems.push(Problem::new(fields.span(), format!("{field} cannot hold \"*\"")).hint("use ALL"));
+    }
+}
+
+impl FromNode for Name {
+    fn from_node(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let text = String::from_node(node, problems)?;
+        let upper = text.to_ascii_uppercase();
+        let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
+        let is_name =
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        if text == ANY || (is_name && name == text) {
+            return Some(Self(text));
+        }
+        let problem = Problem::new(node.span, format!("{text:?} is no capability as Kubernetes names it"));
+        problems.push(if is_name {
+            problem.hint(format!("write {name}"))
+        } else {
+            problem.hint("names look like NET_ADMIN")
+        });
+        None
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::control::testing::{check, inject, inject_into};
+    use crate::document::parse;
+
+    fn restricted() -> Capabilities {
+        Capabilities { required_drop: vec!["ALL".into()], allowed_add: Some(vec!["NET_BIND_SERVICE".into()]) }
+    }
+
+    fn messages(yaml: &str) -> Vec<String> {
+        let nodes = parse(yaml).unwrap();
+        let mut problems = Problems::new();
+        let mut fields = Fields::of(&nodes[0], &mut problems).unwrap();
+        let _ = Capabilities::read(Capabilities::default(), &mut fields, &mut problems);
+        fields.finish(&mut problems);
+        problems.into_vec().into_iter().map(|it| it.message).collect()
+    }
+
+    #[test]
+    fn asks_every_container_list_to_drop_all() {
+        check(
+            restricted(),
+            r#"{"spec": {
+                "initContainers": [{"name": "i"}],
+                "containers": [
+                    {"name": "a", "securityContext": {"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}}},
+                    {"name": "b", "securityContext": {"capabilities": {"drop": ["NET_RAW", "all"]}}}],
+                "ephemeralContainers": [
+                    {"name": "e", "securityContext": {"capabilities": {"add": ["SYS_TIME", "NET_BIND_SERVICE"]}}}]}}"#,
+            &[
+                "spec.initContainers[0].securityContext.capabilities.drop is unset; must be a list with ALL",
+                "spec.containers[1].securityContext.capabilities.drop is [NET_RAW, all]; must be a list with ALL",
+                "spec.ephemeralContainers[0].securityContext.capabilities.drop is unset; must be a list with ALL",
+                "spec.ephemeralContainers[0].securityContext.capabilities.add is [SYS_TIME]; \
+                 must be only NET_BIND_SERVICE",
+            ],
+        );
+    }
+
+    #[test]
+    fn all_stands_for_any_name_but_windows_is_not_asked() {
+        let two = Capabilities { required_drop: vec!["NET_RAW".into(), "MKNOD".into()], allowed_add: None };
+        check(
+            two.clone(),
+            r#"{"spec": {"containers": [
+                {"name": "a", "securityContext": {"capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}},
+                {"name": "b", "securityContext": {"capabilities": {"drop": ["MKNOD", "NET_RAW"]}}},
+                {"name": "c", "securityContext": {"capabilities": {"drop": ["MKNOD"], "add": ["NET_RAW"]}}}]}}"#,
+            &["spec.containers[2].securityContext.capabilities.drop is [MKNOD]; must be a list with NET_RAW, MKNOD"],
+        );
+        check(two, r#"{"spec": {"os": {"name": "windows"}, "containers": [{"name": "a"}]}}"#, &[]);
+    }
+
+    #[test]
+    fn adds_are_compared_letter_by_letter() {
+        let pod = r#"{"spec": {"containers": [
+            {"name": "a", "securityContext": {"capabilities": {"add": ["CAP_CHOWN", "chown", "x: y"]}}}]}}"#;
+        let one = Capabilities { allowed_add: Some(vec!["CHOWN".into()]), ..Capabilities::default() };
+        let none = Capabilities { allowed_add: Some(vec![]), ..Capabilities::default() };
+        let any = Capabilities { allowed_add: Some(vec!["*".into()]), ..Capabilities::default() };
+        let add = r#"spec.containers[0].securityContext.capabilities.add is [CAP_CHOWN, chown, "x: y"]; must be"#;
+        check(one, pod, &[&format!("{add} only CHOWN")]);
+        check(none, pod, &[&format!("{add} empty")]);
+        check(any, pod, &[]);
+        check(Capabilities::default(), pod, &[]);
+    }
+
+    #[test]
+    fn both_fixes_of_a_container_agree() {
+        let own = view::Capabilities {
+            add: vec!["SYS_TIME".into(), "NET_BIND_SERVICE".into()],
+            drop: vec!["NET_RAW".into()],
+        };
+        let mended = restricted().mended(&own);
+        assert_eq!(mended.add, [Text::from("NET_BIND_SERVICE")]);
+        assert_eq!(mended.drop, [Text::from("NET_RAW"), Text::from("ALL")]);
+    }
+
+    #[test]
+    fn refuses_names_that_mean_nothing_and_contradictions() {
+        assert_eq!(messages("{requiredDrop: [ALL], allowedAdd: [NET_BIND_SERVICE]}"), [""; 0]);
+        assert_eq!(messages("{allowedAdd: ['*']}"), [""; 0]);
+        assert_eq!(
+            messages("{requiredDrop: [CAP_NET_RAW]}"),
+            ["\"CAP_NET_RAW\" is no capability as Kubernetes names it"]
+        );
+        assert_eq!(messages("{allowedAdd: [chown]}"), ["\"chown\" is no capability as Kubernetes names it"]);
+        assert_eq!(messages("{requiredDrop: ['*']}"), ["requiredDrop cannot hold \"*\""]);
+        assert_eq!(
+            messages("{requiredDrop: [NET_RAW], allowedAdd: [NET_RAW]}"),
+            ["NET_RAW is required to be dropped and allowed to be added"]
+        );
+    }
+
+    #[test]
+    fn injects_beside_what_is_there() {
+        let it = InjectCapabilities { drop: vec!["ALL".into()], add: vec!["CHOWN".into()] };
+        inject(
+            &it,
+            r#"{"spec": {
+                "initContainers": [{"name": "i"}],
+                "containers": [
+                    {"name": "a", "securityContext": {"capabilities": {"drop": ["CHOWN"], "add": ["KILL"]}}},
+                    {"name": "b", "securityContext": {"capabilities": {"drop": ["ALL"]}}},
+                    {"name": "c", "securityContext": {"privileged": true, "capabilities": {"add": ["CHOWN"]}}}]}}"#,
+            &[
+                "spec.initContainers[0].securityContext.capabilities = {add: [CHOWN], drop: [ALL]}",
+                "spec.containers[0].securityContext.capabilities = {add: [KILL], drop: [CHOWN, ALL]}",
+                "spec.containers[2].securityContext.capabilities = {add: [CHOWN], drop: [ALL]}",
+            ],
+        );
+        inject(&it, r#"{"spec": {"os": {"name": "windows"}, "containers": [{"name": "a"}]}}"#, &[]);
+        let pod = r#"{"spec": {"containers": [{"name": "a"}], "ephemeralContainers": [{"name": "e"}, {"name": "f"}]}}"#;
+        inject_into(
+            &it,
+            pod,
+            Target::Ephemeral(&[1]),
+            &["spec.ephemeralContainers[1].securityContext.capabilities = {add: [CHOWN], drop: [ALL]}"],
+        );
+    }
+
+    #[test]
+    fn never_drops_what_the_container_adds() {
+        let it = InjectCapabilities { drop: vec!["NET_RAW".into(), "MKNOD".into()], add: vec![] };
+        inject(
+            &it,
+            r#"{"spec": {"containers": [{"name": "a", "securityContext": {"capabilities": {"add": ["NET_RAW"]}}}]}}"#,
+            &["spec.containers[0].securityContext.capabilities = {add: [NET_RAW], drop: [MKNOD]}"],
+        );
+    }
+}
