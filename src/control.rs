@@ -4,6 +4,7 @@
 //! To add one: a file in `control/`, and one line in the registry below.
 
 pub mod finding;
+mod listing;
 pub mod profile;
 pub mod range;
 #[cfg(test)]
@@ -97,6 +98,11 @@ macro_rules! controls {
 // The registry. Its order is the order of findings: what endangers the node first.
 controls! {
     privileged::Privileged,
+    host_namespaces::HostNamespaces,
+    windows_host_process::WindowsHostProcess,
+    host_ports::HostPorts,
+    sysctls::Sysctls,
+    probe_hosts::ProbeHosts,
     run_as_non_root::RunAsNonRoot,
 }
 
