@@ -100,6 +100,7 @@ controls! {
     privileged::Privileged,
     host_namespaces::HostNamespaces,
     windows_host_process::WindowsHostProcess,
+    volumes::Volumes,
     host_ports::HostPorts,
     sysctls::Sysctls,
     probe_hosts::ProbeHosts,

@@ -44,6 +44,9 @@ pub struct Sysctls {
     pub forbidden: Vec<String>,
 }
 
+/// A name without `*`.
+struct Name(String);
+
 /// A name, or the start of one and `*`.
 struct Pattern(String);
 
@@ -131,9 +134,6 @@ impl FromNode for Pattern {
 }
 
 // === impl Name ===
-
-/// A name without `*`.
-struct Name(String);
 
 impl FromNode for Name {
     fn from_node(node: &Node, problems: &mut Problems) -> Option<Self> {
