@@ -4,6 +4,7 @@
 //! To add one: a file in `control/`, and one line in the registry below.
 
 pub mod finding;
+mod listing;
 pub mod profile;
 pub mod range;
 #[cfg(test)]
@@ -113,6 +114,12 @@ controls! {
     capabilities::Capabilities,
     allow_privilege_escalation::AllowPrivilegeEscalation,
     proc_mount::ProcMount,
+    host_namespaces::HostNamespaces,
+    windows_host_process::WindowsHostProcess,
+    volumes::Volumes,
+    host_ports::HostPorts,
+    sysctls::Sysctls,
+    probe_hosts::ProbeHosts,
     run_as_non_root::RunAsNonRoot,
     read_only_root_filesystem::ReadOnlyRootFilesystem,
 }

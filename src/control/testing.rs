@@ -74,3 +74,22 @@ fn show(edit: &Edit<'_>) -> String {
         ),
     }
 }
+
+/// The control with the parameters in `yaml` over `base`, or every problem as `message` or `message (hint)`.
+pub(crate) fn read_over<C: Control>(base: C, yaml: &str) -> Result<C, Vec<String>> {
+    use crate::document::{Fields, Problems, parse};
+    let node = parse(yaml).unwrap().remove(0);
+    let mut problems = Problems::new();
+    let mut fields = Fields::of(&node, &mut problems).unwrap();
+    let read = C::read(base, &mut fields, &mut problems);
+    fields.finish(&mut problems);
+    let told: Vec<_> = problems
+        .into_vec()
+        .into_iter()
+        .map(|it| match it.hint {
+            Some(hint) => format!("{} ({hint})", it.message),
+            None => it.message,
+        })
+        .collect();
+    if told.is_empty() { Ok(read) } else { Err(told) }
+}
