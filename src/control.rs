@@ -98,6 +98,10 @@ macro_rules! controls {
 controls! {
     privileged::Privileged,
     run_as_non_root::RunAsNonRoot,
+    run_as_user::RunAsUser,
+    run_as_group::RunAsGroup,
+    fs_group::FsGroup,
+    supplemental_groups::SupplementalGroups,
 }
 
 macro_rules! injections {
@@ -145,6 +149,10 @@ macro_rules! injections {
 // The order in which injections run; each sees the Pod as the ones before left it.
 injections! {
     run_as_non_root::InjectRunAsNonRoot,
+    run_as_user::InjectRunAsUser,
+    run_as_group::InjectRunAsGroup,
+    fs_group::InjectFsGroup,
+    supplemental_groups::InjectSupplementalGroups,
 }
 
 /// The problem of a name that is not in the registry.
