@@ -122,6 +122,10 @@ controls! {
     probe_hosts::ProbeHosts,
     run_as_non_root::RunAsNonRoot,
     read_only_root_filesystem::ReadOnlyRootFilesystem,
+    run_as_user::RunAsUser,
+    run_as_group::RunAsGroup,
+    fs_group::FsGroup,
+    supplemental_groups::SupplementalGroups,
 }
 
 macro_rules! injections {
@@ -172,6 +176,10 @@ injections! {
     allow_privilege_escalation::InjectAllowPrivilegeEscalation,
     run_as_non_root::InjectRunAsNonRoot,
     read_only_root_filesystem::InjectReadOnlyRootFilesystem,
+    run_as_user::InjectRunAsUser,
+    run_as_group::InjectRunAsGroup,
+    fs_group::InjectFsGroup,
+    supplemental_groups::InjectSupplementalGroups,
 }
 
 /// The problem of a name that is not in the registry.
