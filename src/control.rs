@@ -56,10 +56,15 @@ pub enum Target<'t> {
 
 impl Target<'_> {
     /// The containers that may still be written.
-    pub fn containers<'v>(self, pod: &'v PodView<'_>) -> impl Iterator<Item = (ContainerRef, &'v Container<'v>)> {
+    pub fn containers<'v>(
+        self,
+        pod: &'v PodView<'_>,
+    ) -> impl Iterator<Item = (ContainerRef, &'v Container<'v>)> {
         pod.containers().filter(move |(at, _)| match self {
             Self::Pod => true,
-            Self::Ephemeral(added) => at.list == ContainerList::Ephemeral && added.contains(&at.index),
+            Self::Ephemeral(added) => {
+                at.list == ContainerList::Ephemeral && added.contains(&at.index)
+            }
         })
     }
 }

@@ -279,3 +279,75 @@ impl fmt::Display for Mode {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn load(files: &[(&str, &str)]) -> Result<PolicySet, LoadError> {
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        PolicySet::load("policies", &files)
+    }
+
+    #[test]
+    fn the_shipped_policies_load() {
+        let set = shipped().unwrap();
+        let names: Vec<_> = set.policies().iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["baseline", "inject-defaults", "restricted"]);
+    }
+
+    #[test]
+    fn no_policy_is_an_error() {
+        assert_eq!(
+            load(&[]).unwrap_err().to_string(),
+            "no policies: policies holds no PodPolicy, and podgate does not run without one"
+        );
+        assert!(load(&[("empty.yaml", "# nothing\n")]).is_err());
+    }
+
+    #[test]
+    fn every_error_of_every_file_is_told_at_once() {
+        let one = "apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {name: a}\nspec:\n  mode: enforec\n  controls:\n    privilegd: {}\n    capabilities: {requiredDrops: [ALL]}\n";
+        let two = "apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {name: b}\nspec: {level: restricted}\n";
+        let error = load(&[("one.yaml", one), ("two.yaml", two)])
+            .unwrap_err()
+            .to_string();
+        for part in [
+            "one.yaml:5:9: ",
+            "one.yaml:7:5: unknown control \"privilegd\" (did you mean \"privileged\"?)",
+            "one.yaml:8:20: unknown field \"requiredDrops\"",
+            "two.yaml:4:7: missing field \"mode\"",
+        ] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+    }
+
+    #[test]
+    fn controls_that_policies_share_are_kept_once() {
+        let policy = |name: &str| {
+            format!(
+                "apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {{name: {name}}}\nspec: {{mode: enforce, level: restricted}}\n---\n"
+            )
+        };
+        let text: String = ["a", "b", "c"].map(policy).concat();
+        let set = load(&[("all.yaml", &text)]).unwrap();
+        assert_eq!(set.policies().len(), 3);
+        assert_eq!(set.checks().len(), set.policies()[0].checks.len());
+    }
+
+    #[test]
+    fn the_same_name_twice_is_an_error() {
+        let text = "apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {name: a}\nspec: {mode: audit, level: baseline}\n";
+        let error = load(&[("one.yaml", text), ("two.yaml", text)])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("two.yaml:3:18: there is a policy \"a\" in one.yaml already"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! The engine through its front door: `AdmissionReview` bytes in, `AdmissionReview` bytes out. No sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "engine/bad_input.rs"]
+mod bad_input;
+#[path = "engine/reviews.rs"]
+mod reviews;
+#[path = "engine/support.rs"]
+mod support;
