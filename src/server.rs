@@ -33,12 +33,15 @@ use tokio::{
     sync::Semaphore,
     task::{JoinError, JoinHandle},
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 use tracing::info;
 
 use self::{
     certificate::Current,
-    drain::Running,
+    drain::{Accepting, Running},
     listener::{Listener, Shared},
     readiness::Condition,
 };
@@ -73,7 +76,7 @@ pub enum ServeError {
     #[error("cannot serve with this certificate: {0}")]
     Certificate(#[from] CertificateError),
     /// An address cannot be listened at.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}: {source}")]
     Listen {
         /// Which.
         address: SocketAddr,
@@ -81,7 +84,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The server's own task ended by a panic.
-    #[error("the server ended by a bug of its own")]
+    #[error("the server ended by a bug of its own: {0}")]
     Ended(#[from] JoinError),
 }
 
@@ -134,6 +137,8 @@ pub async fn serve<R: Reviewer>(
             timeouts,
             metrics,
             closing: closing.clone(),
+            finish: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             abort: shutdown.abort.clone(),
         })
     };
@@ -144,11 +149,17 @@ pub async fn serve<R: Reviewer>(
         Some(metrics.clone()),
     );
     let admin = shared(admin::router(health), ADMIN_CONNECTIONS, None, None);
-    let start = |socket, shared| {
+    let start = |socket, shared: Arc<Shared>| {
         let stop = CancellationToken::new();
-        let accepting =
-            AbortOnDropHandle::new(tokio::spawn(Listener { socket, shared }.run(stop.clone())));
-        drain::Accepting { accepting, stop }
+        let (finish, tasks) = (shared.finish.clone(), shared.tasks.clone());
+        let listener = Listener { socket, shared };
+        let task = AbortOnDropHandle::new(tokio::spawn(listener.run(stop.clone())));
+        Accepting {
+            task,
+            stop,
+            finish,
+            tasks,
+        }
     };
     let mut beside = vec![AbortOnDropHandle::new(tokio::spawn(probe::prove(
         address,
@@ -170,7 +181,6 @@ pub async fn serve<R: Reviewer>(
         beside,
         closing,
         draining,
-        metrics,
         timeouts,
     };
     info!(%address, %admin_address, "serving");

@@ -50,7 +50,12 @@ pub(crate) fn swallow(headers: &HeaderMap, mut body: Body, limit: usize, within:
     }
     tokio::spawn(timeout(within, async move {
         let mut left = limit.saturating_mul(MAX_SWALLOWED);
-        while let Some(Ok(frame)) = body.frame().await {
+        // Not until `frame` gives none: once the answer is out, hyper tells the end of a body of known length only when
+        // the next request comes.
+        while !body.is_end_stream() {
+            let Some(Ok(frame)) = body.frame().await else {
+                return;
+            };
             let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
                 return;
             };

@@ -9,14 +9,15 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::time::{sleep, timeout};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 use tracing::{error, info, warn};
 
 use super::{
     config::Timeouts,
-    metrics::Metrics,
     readiness::{Condition, Switch},
     shutdown::Shutdown,
 };
@@ -29,7 +30,7 @@ pub enum Drained {
     /// The deadline passed with this many connections still busy.
     Deadline {
         /// Connections that were cut.
-        cut: i64,
+        cut: usize,
     },
     /// A second signal ended it at once.
     Aborted,
@@ -39,8 +40,10 @@ pub enum Drained {
 
 /// An accept loop under way, and the way to end it.
 pub(crate) struct Accepting {
-    pub(crate) accepting: AbortOnDropHandle<GracefulShutdown>,
+    pub(crate) task: AbortOnDropHandle<()>,
     pub(crate) stop: CancellationToken,
+    pub(crate) finish: CancellationToken,
+    pub(crate) tasks: TaskTracker,
 }
 
 /// Everything that runs, and what the stages need.
@@ -51,7 +54,6 @@ pub(crate) struct Running {
     pub(crate) beside: Vec<AbortOnDropHandle<()>>,
     pub(crate) closing: Arc<AtomicBool>,
     pub(crate) draining: Switch,
-    pub(crate) metrics: Arc<Metrics>,
     pub(crate) timeouts: Timeouts,
 }
 
@@ -65,7 +67,7 @@ impl Running {
                 let abort = shutdown.abort.clone();
                 abort.run_until_cancelled(self.drain()).await.unwrap_or(Drained::Aborted)
             }
-            _ = &mut self.webhook.accepting => {
+            _ = &mut self.webhook.task => {
                 error!("the accept loop ended by itself; this is a bug in podgate");
                 Drained::Failed
             }
@@ -87,15 +89,23 @@ impl Running {
             .set(Condition::Failed("draining, about to end".into()));
         self.closing.store(true, Ordering::Relaxed);
         sleep(drain_delay).await;
-        self.webhook.stop.cancel();
-        let Ok(graceful) = (&mut self.webhook.accepting).await else {
+        let Accepting {
+            task,
+            stop,
+            finish,
+            tasks,
+        } = &mut self.webhook;
+        stop.cancel();
+        if task.await.is_err() {
             return Drained::Failed;
-        };
-        info!(connections = graceful.count(), "not accepting any more");
-        let drained = if timeout(drain_deadline, graceful.shutdown()).await.is_ok() {
+        }
+        info!(connections = tasks.len(), "not accepting any more");
+        finish.cancel();
+        tasks.close();
+        let drained = if timeout(drain_deadline, tasks.wait()).await.is_ok() {
             Drained::Complete
         } else {
-            let cut = self.metrics.open_connections();
+            let cut = tasks.len();
             warn!(cut, "the drain took too long, connections are cut");
             Drained::Deadline { cut }
         };

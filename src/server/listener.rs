@@ -9,14 +9,13 @@ use std::{
 
 use axum::Router;
 use futures_util::FutureExt as _;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use super::{
@@ -46,20 +45,21 @@ pub(crate) struct Shared {
     pub(crate) metrics: Option<Arc<Metrics>>,
     /// Every answer is to be the last one on its connection.
     pub(crate) closing: Arc<AtomicBool>,
+    /// Ends every connection as soon as no request is lost by it.
+    pub(crate) finish: CancellationToken,
     /// Ends every connection at once.
     pub(crate) abort: CancellationToken,
+    /// The connections.
+    pub(crate) tasks: TaskTracker,
 }
 
 // === impl Listener ===
 
 impl Listener {
     /// Accepts until told to stop; what the kernel had accepted by then is still taken.
-    /// Gives back the means to end the connections.
-    pub(crate) async fn run(self, stop: CancellationToken) -> GracefulShutdown {
+    pub(crate) async fn run(self, stop: CancellationToken) {
         let Self { socket, shared } = self;
-        let graceful = GracefulShutdown::new();
-        let start =
-            |stream, permit| tokio::spawn(shared.clone().serve(stream, permit, graceful.watcher()));
+        let start = |stream, permit| shared.tasks.spawn(shared.clone().serve(stream, permit));
         let accepting = async {
             loop {
                 // The semaphore is never closed.
@@ -84,29 +84,27 @@ impl Listener {
                 _ => break,
             }
         }
-        graceful
     }
 }
 
 // === impl Shared ===
 
 impl Shared {
-    async fn serve(
-        self: Arc<Self>,
-        stream: TcpStream,
-        _permit: OwnedSemaphorePermit,
-        watcher: Watcher,
-    ) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, _permit: OwnedSemaphorePermit) {
         let _counted = self.metrics.as_ref().map(|metrics| metrics.connection());
         // Answers are written whole; waiting to fill a segment would only delay them.
         let _ = stream.set_nodelay(true);
-        let (router, closing) = (self.router.clone(), self.closing.clone());
+        let (router, closing, finish) = (
+            self.router.clone(),
+            self.closing.clone(),
+            self.finish.clone(),
+        );
         let serving = async {
             match &self.certificate {
-                None => Some(drive(stream, router, self.timeouts, closing, watcher).await),
+                None => Some(drive(stream, router, self.timeouts, closing, finish).await),
                 Some(certificate) => {
                     let stream = self.handshake(certificate, stream).await?;
-                    Some(drive(stream, router, self.timeouts, closing, watcher).await)
+                    Some(drive(stream, router, self.timeouts, closing, finish).await)
                 }
             }
         };

@@ -1,4 +1,4 @@
-//! What podgate counts and measures, and its text in the OpenMetrics format.
+//! What podgate counts and measures, and its text in the `OpenMetrics` format.
 //! Every label has few values by construction: no namespace, name or user ever becomes one.
 
 use std::{
@@ -161,7 +161,7 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// All metrics in the OpenMetrics text format.
+    /// All metrics in the `OpenMetrics` text format.
     ///
     /// # Errors
     /// When formatting fails, which it cannot into a `String` unless a metric refuses to encode itself.
@@ -184,10 +184,6 @@ impl Metrics {
     pub(crate) fn connection(&self) -> ConnectionGuard<'_> {
         self.connections.inc();
         ConnectionGuard(&self.connections)
-    }
-
-    pub(crate) fn open_connections(&self) -> i64 {
-        self.connections.get()
     }
 
     pub(crate) fn handshake_failed(&self) {

@@ -8,8 +8,11 @@ use tokio::{
     net::TcpStream,
     time::{Instant, interval, sleep, timeout},
 };
+use tokio_rustls::rustls::{self, ProtocolVersion, version::TLS12};
 
-use super::support::{Client, PATIENCE, Server, config, eventually, exchange, read_to_close, tls};
+use super::support::{
+    Client, PATIENCE, Server, config, eventually, exchange, read_to_close, tls, tls_with,
+};
 
 const SHORT: Duration = Duration::from_millis(150);
 
@@ -75,7 +78,7 @@ async fn a_handshake_that_never_ends_is_cut_and_counted() {
     };
     others_are_unharmed(&server, cut).await;
     eventually("both are counted", async || {
-        server.metric("podgate_handshake_errors_total").await == 2.0
+        server.metric("podgate_handshake_errors_total").await == 2
     })
     .await;
 }
@@ -99,13 +102,13 @@ async fn a_body_that_never_ends_is_cut_with_a_reason() {
         );
     }
     eventually("nothing is left behind", async || {
-        server.metric("podgate_in_flight").await == 0.0
+        server.metric("podgate_in_flight").await == 0
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_client_that_never_takes_its_answer_is_cut() {
+async fn an_exchange_that_takes_too_long_is_cut() {
     let server = server(|timeouts| timeouts.exchange = SHORT).await;
     let mut client = server.connect().await;
     let held = tokio::spawn(async move { client.review("hold").await });
@@ -138,6 +141,40 @@ async fn an_idle_connection_outlives_the_head_timeout_but_not_its_own() {
     let idle_since = Instant::now();
     eventually("it is cut in the end", async || !client.is_open().await).await;
     assert!(idle_since.elapsed() > SHORT);
+}
+
+#[tokio::test]
+async fn the_late_rest_of_a_refused_body_is_not_taken_for_a_head() {
+    let mut config = config();
+    config.limits.body = 10;
+    config.timeouts.head = SHORT / 3;
+    let server = Server::with(config).await;
+    let mut stream = server.tls().await.expect("the handshake succeeds");
+    let head = "POST /validate HTTP/1.1\r\nHost: p\r\nContent-Type: application/json\r\n";
+    stream
+        .write_all(format!("{head}Content-Length: 11\r\n\r\n").as_bytes())
+        .await
+        .expect("it is taken");
+    let mut answer = [0; 12];
+    timeout(PATIENCE, stream.read_exact(&mut answer))
+        .await
+        .expect("it answers")
+        .expect("it answers");
+    assert_eq!(&answer[..], b"HTTP/1.1 413");
+    for rest in ["{     ", "    }"] {
+        stream
+            .write_all(rest.as_bytes())
+            .await
+            .expect("it is taken");
+        // Longer than a head may take.
+        sleep(SHORT).await;
+    }
+    let next = format!("{head}Connection: close\r\nContent-Length: 2\r\n\r\n{{}}");
+    assert!(
+        exchange(&mut stream, next.as_bytes())
+            .await
+            .contains("HTTP/1.1 200 OK")
+    );
 }
 
 #[tokio::test]
@@ -192,6 +229,29 @@ async fn http_1_1_is_agreed_on_even_when_h2_is_offered() {
     let server = Server::start().await;
     let stream = server.tls().await.expect("the handshake succeeds");
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+}
+
+#[tokio::test]
+async fn tls_1_3_is_spoken_and_1_2_to_those_who_know_no_better() {
+    let server = Server::start().await;
+    for (versions, expected) in [
+        (rustls::ALL_VERSIONS, ProtocolVersion::TLSv1_3),
+        (&[&TLS12], ProtocolVersion::TLSv1_2),
+    ] {
+        let stream = tls_with(server.address, &server.ca, versions)
+            .await
+            .expect("the handshake succeeds");
+        assert_eq!(stream.get_ref().1.protocol_version(), Some(expected));
+        assert_eq!(
+            Client::over(stream)
+                .await
+                .review("{}")
+                .await
+                .expect("it answers")
+                .status,
+            200
+        );
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use podgate::server::Drained;
+use podgate::server::{Drained, Shutdown};
 use tokio::{net::TcpStream, task::JoinSet};
 
 use super::support::{Client, Server, config, eventually, tls};
@@ -115,7 +115,7 @@ async fn what_does_not_finish_is_cut_at_the_deadline() {
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let mut config = config();
-    config.timeouts.drain_delay = Duration::from_secs(3600);
+    config.timeouts.drain_delay = Duration::from_hours(1);
     let server = Server::with(config).await;
     server.shutdown.drain();
     eventually("it drains", async || {
@@ -123,5 +123,28 @@ async fn a_second_signal_ends_at_once() {
     })
     .await;
     server.shutdown.abort();
+    assert_eq!(server.wait().await.expect("no panic"), Drained::Aborted);
+}
+
+#[tokio::test]
+async fn the_first_signal_drains_and_the_second_ends_at_once() {
+    let signal = || {
+        let pid = std::process::id().to_string();
+        let sent = std::process::Command::new("kill")
+            .args(["-s", "TERM", &pid])
+            .status();
+        assert!(sent.expect("there is a kill command").success());
+    };
+    let mut config = config();
+    config.timeouts.drain_delay = Duration::from_hours(1);
+    // From here on the signal does not end the process of the tests.
+    let shutdown = Shutdown::on_signals().expect("the handlers are installed");
+    let server = Server::ended_by(config, shutdown).await;
+    signal();
+    eventually("it drains", async || {
+        server.get("/readyz").await.text.contains("draining")
+    })
+    .await;
+    signal();
     assert_eq!(server.wait().await.expect("no panic"), Drained::Aborted);
 }

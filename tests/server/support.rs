@@ -28,7 +28,7 @@ use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        ClientConfig, RootCertStore,
+        self, ClientConfig, RootCertStore, SupportedProtocolVersion,
         pki_types::{CertificateDer, ServerName, pem::PemObject as _},
     },
 };
@@ -119,11 +119,15 @@ impl Server {
     }
 
     pub(crate) async fn with(config: Config) -> Self {
+        Self::ended_by(config, Shutdown::default()).await
+    }
+
+    pub(crate) async fn ended_by(config: Config, shutdown: Shutdown) -> Self {
         let stub = Arc::new(Stub {
             release: Some(Semaphore::new(0)),
             ..Stub::default()
         });
-        let (health, shutdown) = (Health::default(), Shutdown::default());
+        let health = Health::default();
         let serving = serve(config, stub.clone(), health.clone(), shutdown.clone())
             .await
             .expect("it starts");
@@ -162,12 +166,12 @@ impl Server {
     }
 
     /// The value of one series of the metrics; zero if there is no such.
-    pub(crate) async fn metric(&self, series: &str) -> f64 {
+    pub(crate) async fn metric(&self, series: &str) -> i64 {
         let text = self.get("/metrics").await.text;
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().expect("it is a number"))
+        line.map_or(0, |value| value.parse().expect("it is a number"))
     }
 
     pub(crate) async fn wait(self) -> Result<Drained, ServeError> {
@@ -266,12 +270,20 @@ pub(crate) fn post(uri: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
         .expect("it is a request")
 }
 
-/// A handshake by somebody who trusts this CA and speaks as the API server does.
+/// A handshake by somebody who trusts this CA.
 pub(crate) async fn tls(address: SocketAddr, ca: &str) -> io::Result<TlsStream<TcpStream>> {
+    tls_with(address, ca, rustls::ALL_VERSIONS).await
+}
+
+pub(crate) async fn tls_with(
+    address: SocketAddr,
+    ca: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> io::Result<TlsStream<TcpStream>> {
     install_crypto_provider();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(ca.as_bytes()).flatten());
-    let mut config = ClientConfig::builder()
+    let mut config = ClientConfig::builder_with_protocol_versions(versions)
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -308,7 +320,7 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
     assert!(timeout(PATIENCE, waiting).await.is_ok(), "never: {what}");
 }
 
-/// What kubelet does to a mounted Secret or ConfigMap: a new directory, and `..data` swapped over to it.
+/// What kubelet does to a mounted Secret or `ConfigMap`: a new directory, and `..data` swapped over to it.
 pub(crate) fn kubelet_swap(mount: &Path, generation: &str, files: &[(&str, &str)]) {
     let directory = format!("..2026_{generation}");
     std::fs::create_dir(mount.join(&directory)).expect("a new directory");
