@@ -190,3 +190,115 @@ fn labels_of(namespace: PartialObjectMeta<Namespace>) -> (String, Labels) {
         Arc::new(namespace.metadata.labels.unwrap_or_default()),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response, StatusCode};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// An API server that lists `old`, then tells of `new` and of the end of `old`, and also knows `live`.
+    fn api_server() -> Client {
+        let service = tower::service_fn(async |request: Request<Body>| {
+            let query = request.uri().query().unwrap_or_default();
+            let (status, body) = match request.uri().path() {
+                "/api/v1/namespaces" if query.contains("watch=true") => {
+                    let added = json!({"type": "ADDED", "object": namespace("new", "2")});
+                    let deleted = json!({"type": "DELETED", "object": namespace("old", "3")});
+                    (StatusCode::OK, format!("{added}\n{deleted}\n"))
+                }
+                "/api/v1/namespaces" => (StatusCode::OK, list(&[namespace("old", "1")])),
+                "/api/v1/namespaces/live" => (StatusCode::OK, namespace("live", "4").to_string()),
+                "/api/v1/namespaces/silent" => std::future::pending().await,
+                _ => (StatusCode::NOT_FOUND, failure(404, "NotFound")),
+            };
+            Ok::<_, Infallible>(response(status, body))
+        });
+        Client::new(service, "default")
+    }
+
+    fn response(status: StatusCode, body: String) -> Response<Body> {
+        let response = Response::builder()
+            .status(status)
+            .body(Body::from(body.into_bytes()));
+        response.expect("it is a response")
+    }
+
+    fn namespace(name: &str, version: &str) -> Value {
+        let metadata = json!({"name": name, "resourceVersion": version, "labels": {"is": name}});
+        json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata})
+    }
+
+    fn list(items: &[Value]) -> String {
+        let metadata = json!({"resourceVersion": "1"});
+        json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": metadata, "items": items})
+            .to_string()
+    }
+
+    fn failure(code: u16, reason: &str) -> String {
+        json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "message": reason, "code": code})
+            .to_string()
+    }
+
+    async fn eventually(holds: impl Fn() -> bool) {
+        let waiting = async {
+            while !holds() {
+                sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), waiting)
+            .await
+            .expect("it comes true");
+    }
+
+    #[tokio::test]
+    async fn the_snapshot_follows_the_cluster() {
+        let namespaces = Namespaces::new(api_server());
+        assert_eq!(namespaces.sync(), SyncState::Pending(None));
+        let following = tokio::spawn(namespaces.clone().follow());
+        eventually(|| namespaces.known("new").is_some() && namespaces.known("old").is_none()).await;
+        let labels = namespaces.labels("new").await.expect("it is known");
+        assert_eq!(
+            *labels,
+            BTreeMap::from([("is".to_owned(), "new".to_owned())])
+        );
+        assert!(!matches!(namespaces.sync(), SyncState::Pending(_)));
+        following.abort();
+    }
+
+    #[tokio::test]
+    async fn what_the_snapshot_lacks_is_fetched_and_what_is_missing_is_no_empty_set_of_labels() {
+        let namespaces = Namespaces::new(api_server());
+        let labels = namespaces.labels("live").await.expect("it is fetched");
+        assert_eq!(labels.get("is").map(String::as_str), Some("live"));
+        assert!(
+            namespaces.known("live").is_none(),
+            "the watch alone fills the snapshot"
+        );
+        let error = namespaces.labels("none").await.expect_err("there is none");
+        assert_eq!(error.to_string(), "there is no namespace \"none\"");
+    }
+
+    #[tokio::test]
+    async fn a_refused_list_is_told_and_not_ready() {
+        let refused = tower::service_fn(async |_: Request<Body>| {
+            Ok::<_, Infallible>(response(StatusCode::FORBIDDEN, failure(403, "Forbidden")))
+        });
+        let namespaces = Namespaces::new(Client::new(refused, "default"));
+        let following = tokio::spawn(namespaces.clone().follow());
+        eventually(|| matches!(namespaces.sync(), SyncState::Pending(Some(_)))).await;
+        let error = namespaces.labels("any").await.expect_err("it is refused");
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot get namespace \"any\": "),
+            "{error}"
+        );
+        following.abort();
+    }
+}

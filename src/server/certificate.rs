@@ -37,7 +37,7 @@ pub(crate) struct Certificate {
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// A file could not be read.
-    #[error("cannot read {path:?}")]
+    #[error("cannot read {path:?}: {source}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum CertificateError {
         source: io::Error,
     },
     /// The certificate file is not PEM.
-    #[error("the certificate is not PEM")]
+    #[error("the certificate is not PEM: {0}")]
     CertificatePem(#[source] pem::Error),
     /// The certificate file has no certificate in it.
     #[error("there is no certificate in the certificate file")]
@@ -57,7 +57,7 @@ pub enum CertificateError {
     #[error("the key does not belong to the certificate")]
     Mismatch,
     /// The pair cannot be used for TLS.
-    #[error("the certificate or its key cannot be used")]
+    #[error("the certificate or its key cannot be used: {0}")]
     Unusable(#[source] rustls::Error),
     /// The certificate is not valid X.509.
     #[error("the certificate cannot be parsed: {0}")]
@@ -66,7 +66,7 @@ pub enum CertificateError {
     #[error("{0}")]
     NotValid(String),
     /// A certificate could not be made.
-    #[error("cannot generate a certificate")]
+    #[error("cannot generate a certificate: {0}")]
     Generate(#[from] rcgen::Error),
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn budget(query: Option<&str>) -> Duration {
         .and_then(parse_go_duration)
         .filter(|timeout| !timeout.is_zero())
         .map_or(DEFAULT, |timeout| timeout.min(LONGEST));
-    timeout - (timeout / 10).max(MARGIN).min(timeout / 2)
+    timeout.saturating_sub((timeout / 10).max(MARGIN).min(timeout / 2))
 }
 
 /// Reads what Go's `time.ParseDuration` reads, but for signs: `10s`, `1m30s`, `1.5h`, `250ms`, `0`.

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
 
+use crate::cluster::namespaces::{Namespaces, SyncState};
+
 use super::{
     metrics::Metrics,
     readiness::{Condition, Readiness},
@@ -55,6 +57,24 @@ impl Health {
         &self.readiness
     }
 
+    /// Makes podgate ready only when the namespaces have been listed once. A watch that fails later is noted, but
+    /// podgate stays ready: the snapshot is still there, and what it lacks is fetched live.
+    pub fn require_namespaces(&self, namespaces: &Namespaces) {
+        let namespaces = namespaces.clone();
+        self.readiness
+            .require("namespaces", move || match namespaces.sync() {
+                SyncState::Pending(None) => Condition::Failed("not listed yet".into()),
+                SyncState::Pending(Some(error)) => {
+                    Condition::Failed(format!("not listed yet: {}", one_line(&error)))
+                }
+                SyncState::Synced(count) => Condition::Ok(format!("{count} known")),
+                SyncState::Stale(count, error) => Condition::Ok(format!(
+                    "{count} known, but the watch fails and they may be out of date: {}",
+                    one_line(&error)
+                )),
+            });
+    }
+
     /// Says that a policy set came into force. `hash` tells sets apart, across replicas too.
     pub fn policies_loaded(&self, count: usize, hash: &str) {
         self.metrics.policies_reloaded(true);
@@ -70,14 +90,14 @@ impl Health {
     pub fn policies_refused(&self, reason: &str) {
         self.metrics.policies_reloaded(false);
         let mut policies = lock(&self.policies);
-        // One line: every condition is one line of the readiness text.
-        policies.refused = Some(reason.split_whitespace().collect::<Vec<_>>().join(" "));
-        match &policies.in_force {
-            Some(in_force) => warn!(
+        policies.refused = Some(one_line(reason));
+        if let Some(in_force) = &policies.in_force {
+            warn!(
                 reason,
                 in_force, "changed policies refused, the last good set stays in force"
-            ),
-            None => warn!(reason, "policies refused, none in force"),
+            );
+        } else {
+            warn!(reason, "policies refused, none in force");
         }
     }
 }
@@ -95,6 +115,11 @@ impl Policies {
             (None, None) => Condition::Failed("not loaded yet".into()),
         }
     }
+}
+
+/// Every condition is one line of the readiness text.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Never left half-changed, so a poisoned lock is as good as any.

@@ -44,6 +44,8 @@ pub(crate) enum Refusal {
 }
 
 /// The part of `metav1.Status` that is used.
+// The names are those of the API.
+#[allow(clippy::struct_field_names)]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Status<'a> {

@@ -19,10 +19,10 @@ use http::{
 };
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::{
     body,
@@ -89,7 +89,11 @@ impl<R: Reviewer> Gate<R> {
                     .into_response()
             }
             Err(refusal) => {
-                warn!(endpoint = endpoint.label(), elapsed = ?counted.elapsed(), %refusal, "review refused");
+                if refusal.status().is_server_error() {
+                    warn!(endpoint = endpoint.label(), elapsed = ?counted.elapsed(), %refusal, "review refused");
+                } else {
+                    debug!(endpoint = endpoint.label(), elapsed = ?counted.elapsed(), %refusal, "review refused");
+                }
                 // Of a body that came too slowly, or broke, nothing more is waited for.
                 if !matches!(refusal, Refusal::SlowBody(_) | Refusal::BrokenBody) {
                     body::swallow(&head.headers, body, self.limits.body, self.timeouts.body);
@@ -105,34 +109,28 @@ impl<R: Reviewer> Gate<R> {
         head: &Parts,
         body: &mut Body,
     ) -> Result<Reply, Refusal> {
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let budget = deadline::budget(head.uri.query());
         check_media_type(&head.headers)?;
         body::check_length(&head.headers, self.limits.body)?;
         let _permit = self.enter(budget).await?;
         let body = body::read(body, self.limits.body, self.timeouts.body.min(budget)).await?;
-        tokio::time::timeout_at(started + budget, self.reviewer.review(endpoint, body))
+        timeout_at(started + budget, self.reviewer.review(endpoint, body))
             .await
             .map_err(|_| Refusal::DeadlineExceeded(budget))
     }
 
     /// A place among the reviews in flight. A burst waits a little for one; what still has none is shed.
     async fn enter(&self, budget: Duration) -> Result<SemaphorePermit<'_>, Refusal> {
-        match timeout(
-            self.timeouts.queue.min(budget / 2),
-            self.in_flight.acquire(),
-        )
-        .await
-        {
-            Ok(Ok(permit)) => Ok(permit),
-            // The semaphore is never closed, so what remains is the time that ran out.
-            Ok(Err(_)) | Err(_) => {
-                self.metrics.review_shed();
-                Err(Refusal::Overloaded {
-                    limit: self.limits.in_flight,
-                })
-            }
+        let wait = self.timeouts.queue.min(budget / 2);
+        // The semaphore is never closed, so what is no permit is the time that ran out.
+        if let Ok(Ok(permit)) = timeout(wait, self.in_flight.acquire()).await {
+            return Ok(permit);
         }
+        self.metrics.review_shed();
+        Err(Refusal::Overloaded {
+            limit: self.limits.in_flight,
+        })
     }
 }
 

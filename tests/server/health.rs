@@ -46,7 +46,7 @@ async fn readiness_lists_each_condition_with_its_reason() {
          a.yaml:3:5: there is no control \"capabilites\""
     );
     assert_eq!(text[4..], ["readyz check passed"]);
-    assert_eq!(server.metric("podgate_policies_stale").await, 1.0);
+    assert_eq!(server.metric("podgate_policies_stale").await, 1);
 }
 
 #[tokio::test]

@@ -95,10 +95,7 @@ pub(crate) async fn watch(
                 current.certificate.store(Arc::new(certificate));
             }
             Err(error) => {
-                let cause = std::error::Error::source(&error)
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                warn!(%error, cause, certificate = ?files.certificate, "changed certificate refused, the old one stays");
+                warn!(%error, certificate = ?files.certificate, "changed certificate refused, the old one stays");
             }
         }
     }

@@ -123,7 +123,7 @@ mod tests {
         ] {
             let error = Certificate::from_pem(certificate.as_bytes(), key.as_bytes())
                 .expect_err("it is refused");
-            assert_eq!(error.to_string(), expected);
+            assert!(error.to_string().starts_with(expected), "{error}");
         }
     }
 }
