@@ -141,11 +141,7 @@ pub fn decide<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
     if decision.policies.is_empty() {
         return decision;
     }
-    let injects = match request.stage {
-        Stage::Mutate => true,
-        Stage::Validate => is_workload,
-        Stage::Whole => true,
-    };
+    let injects = request.stage != Stage::Validate || is_workload;
     let after = if injects {
         let (pod, injected) = injection::run(&decision.policies, request);
         decision.injected = injected;

@@ -140,18 +140,18 @@ impl PolicySet {
         for (name, text) in files {
             let (found, mut problems) = source::pod_policy::read(text);
             for (draft, span) in found {
-                match names.iter().find(|(policy, _)| *policy == draft.name) {
-                    Some((policy, file)) => problems.push(
+                if let Some((policy, file)) = names.iter().find(|(policy, _)| *policy == draft.name)
+                {
+                    problems.push(
                         Problem::new(
                             span,
                             format!("there is a policy \"{policy}\" in {file} already"),
                         )
                         .hint("names are unique in a policy set"),
-                    ),
-                    None => {
-                        names.push((draft.name.clone(), name.clone()));
-                        drafts.push(draft);
-                    }
+                    );
+                } else {
+                    names.push((draft.name.clone(), name.clone()));
+                    drafts.push(draft);
                 }
             }
             if !problems.is_empty() {

@@ -14,6 +14,7 @@ mod cluster {
     )]
     mod harness;
 
+    mod gate;
     mod manifests;
     mod smoke;
     mod validation;

@@ -218,7 +218,7 @@ async fn serve_until_signal(settings: ServeSettings) -> Result<(), Box<dyn std::
         tokio::spawn(async move {
             let place = directory.display().to_string();
             directory::watch(directory, files, settings.policy_poll, |found| {
-                reload(&engine, &health, &place, found)
+                reload(&engine, &health, &place, found);
             })
             .await;
         });

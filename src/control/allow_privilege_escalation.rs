@@ -107,7 +107,7 @@ mod tests {
     fn offers_no_fix_that_the_api_server_refuses() {
         for context in [r#"{"privileged": true}"#, r#"{"capabilities": {"add": ["CAP_SYS_ADMIN"]}}"#] {
             let json = format!(r#"{{"spec": {{"containers": [{{"name": "a", "securityContext": {context}}}]}}}}"#);
-            let Ok(pod) = crate::pod::json::from_str::<PodView<'_>>(&json) else { panic!("{json}") };
+            let Ok(pod) = crate::pod::json::from_str::<PodView<'_>>(&json) else { unreachable!("{json}") };
             let mut findings = Findings::default();
             AllowPrivilegeEscalation.check(&pod, &mut findings);
             let fixes: Vec<_> = findings.into_vec().into_iter().map(|it| it.fix).collect();

@@ -255,10 +255,10 @@ impl<'a> Edit<'a> {
                     match self.change.clone() {
                         Change::Privileged(it) => context.privileged = Some(it),
                         Change::AllowPrivilegeEscalation(it) => {
-                            context.allow_privilege_escalation = Some(it)
+                            context.allow_privilege_escalation = Some(it);
                         }
                         Change::ReadOnlyRootFilesystem(it) => {
-                            context.read_only_root_filesystem = Some(it)
+                            context.read_only_root_filesystem = Some(it);
                         }
                         Change::ProcMount(it) => context.proc_mount = Some(Text::from(it)),
                         Change::Capabilities(it) => context.capabilities = Some(it),

@@ -57,6 +57,7 @@ struct Response<'a> {
 }
 
 #[derive(Serialize)]
+#[allow(clippy::struct_field_names, reason = "the names are Kubernetes'")]
 struct Status<'a> {
     status: &'static str,
     code: u16,

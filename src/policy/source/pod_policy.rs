@@ -54,15 +54,15 @@ fn read_document(node: &Node, problems: &mut Problems) -> Option<(Draft, Span)> 
     let mut fields = Fields::of(node, problems)?;
     let version = fields.required::<String>("apiVersion", problems);
     let kind = fields.required::<String>("kind", problems);
-    if let (Some(version), Some(place)) = (&version, node.get("apiVersion")) {
-        if version != API_VERSION {
-            let problem = Problem::new(
-                place.span,
-                format!("the apiVersion \"{version}\" is not podgate's"),
-            );
-            problems.push(problem.hint(format!("policies are {API_VERSION}")));
-            return None;
-        }
+    if let (Some(version), Some(place)) = (&version, node.get("apiVersion"))
+        && version != API_VERSION
+    {
+        let problem = Problem::new(
+            place.span,
+            format!("the apiVersion \"{version}\" is not podgate's"),
+        );
+        problems.push(problem.hint(format!("policies are {API_VERSION}")));
+        return None;
     }
     if let (Some(kind), Some(place)) = (&kind, node.get("kind")) {
         match kind.as_str() {
@@ -231,9 +231,10 @@ fn read_controls(
             .position(|(control, _)| control.name() == key.name);
         let base = match known {
             Some(at) => controls[at].0.clone(),
-            None => match AnyControl::default_of(&key.name) {
-                Some(control) => control,
-                None => {
+            None => {
+                if let Some(control) = AnyControl::default_of(&key.name) {
+                    control
+                } else {
                     problems.push(control::unknown(
                         "control",
                         &key.name,
@@ -242,7 +243,7 @@ fn read_controls(
                     ));
                     continue;
                 }
-            },
+            }
         };
         let empty = Node {
             span: value.span,
