@@ -128,6 +128,7 @@ controls! {
     run_as_non_root::RunAsNonRoot,
     read_only_root_filesystem::ReadOnlyRootFilesystem,
     run_as_user::RunAsUser,
+    seccomp::Seccomp,
     run_as_group::RunAsGroup,
     fs_group::FsGroup,
     supplemental_groups::SupplementalGroups,
@@ -177,6 +178,7 @@ macro_rules! injections {
 
 // The order in which injections run; each sees the Pod as the ones before left it.
 injections! {
+    seccomp::InjectSeccomp,
     capabilities::InjectCapabilities,
     allow_privilege_escalation::InjectAllowPrivilegeEscalation,
     run_as_non_root::InjectRunAsNonRoot,

@@ -101,7 +101,6 @@ impl FromNode for Pattern {
 }
 
 /// One profile, as `inject` names it: no patterns.
-#[allow(dead_code, reason = "the seccomp and AppArmor injections come next")]
 pub(crate) fn read_one(node: &Node, problems: &mut Problems) -> Option<Profile<'static>> {
     match Pattern::from_node(node, problems)? {
         Pattern::Type(kind) => Some(Profile::of_type(kind)),

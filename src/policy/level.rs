@@ -11,6 +11,7 @@ use crate::control::probe_hosts::ProbeHosts;
 use crate::control::proc_mount::ProcMount;
 use crate::control::run_as_non_root::RunAsNonRoot;
 use crate::control::run_as_user::RunAsUser;
+use crate::control::seccomp::Seccomp;
 use crate::control::sysctls::Sysctls;
 use crate::control::volumes::Volumes;
 use crate::control::windows_host_process::WindowsHostProcess;
@@ -71,6 +72,10 @@ pub fn controls(level: Level) -> Vec<AnyControl> {
         AnyControl::ProcMount(ProcMount {
             relax_in_user_namespace: !is_restricted,
             ..ProcMount::default()
+        }),
+        AnyControl::Seccomp(Seccomp {
+            required: is_restricted,
+            ..Seccomp::default()
         }),
         AnyControl::Capabilities(capabilities(level)),
         AnyControl::Volumes(volumes(level)),
