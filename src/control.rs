@@ -129,9 +129,14 @@ controls! {
     read_only_root_filesystem::ReadOnlyRootFilesystem,
     run_as_user::RunAsUser,
     seccomp::Seccomp,
+    app_armor::AppArmor,
+    se_linux::SeLinux,
     run_as_group::RunAsGroup,
     fs_group::FsGroup,
     supplemental_groups::SupplementalGroups,
+    host_users::HostUsers,
+    runtime_class::RuntimeClass,
+    automount_service_account_token::AutomountServiceAccountToken,
 }
 
 macro_rules! injections {
@@ -179,6 +184,8 @@ macro_rules! injections {
 // The order in which injections run; each sees the Pod as the ones before left it.
 injections! {
     seccomp::InjectSeccomp,
+    app_armor::InjectAppArmor,
+    se_linux::InjectSeLinux,
     capabilities::InjectCapabilities,
     allow_privilege_escalation::InjectAllowPrivilegeEscalation,
     run_as_non_root::InjectRunAsNonRoot,
@@ -187,6 +194,9 @@ injections! {
     run_as_group::InjectRunAsGroup,
     fs_group::InjectFsGroup,
     supplemental_groups::InjectSupplementalGroups,
+    host_users::InjectHostUsers,
+    runtime_class::InjectRuntimeClass,
+    automount_service_account_token::InjectAutomountServiceAccountToken,
 }
 
 /// The problem of a name that is not in the registry.

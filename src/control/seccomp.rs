@@ -216,7 +216,7 @@ mod tests {
                 r#"{{"metadata": {{"annotations": {{"{SECCOMP_POD_ANNOTATION}": "{value}"}}}}, "spec": {{"containers": [{{"name": "a"}}]}}}}"#
             )
         };
-        let with = |legacy_annotations, required| Seccomp { legacy_annotations, required, ..Seccomp::default() };
+        let with = |legacy_annotations, required| Seccomp { required, legacy_annotations, ..Seccomp::default() };
         check(with(LegacyAnnotations::Ignore, false), &pod("unconfined"), &[]);
         let told = format!("metadata.annotations[{SECCOMP_POD_ANNOTATION}] is Unconfined; must be {REQUIRED} or unset");
         check(with(LegacyAnnotations::Check, false), &pod("unconfined"), &[&told]);

@@ -408,9 +408,6 @@ pub fn patch(before: &PodView<'_>, edits: &[Edit<'_>]) -> Vec<PatchOperation> {
                     context.insert(parent.to_owned(), json!({ field: value }));
                 }
             }
-            if edit.change == Change::AutomountServiceAccountToken(false) {
-                remove_token(before, &mut operations);
-            }
         }
         if !context.is_empty() {
             operations.push(add(
@@ -418,6 +415,11 @@ pub fn patch(before: &PodView<'_>, edits: &[Edit<'_>]) -> Vec<PatchOperation> {
                 Value::Object(context),
             ));
         }
+    }
+    // Once, and last: positions are those of the Pod as it was read.
+    let withholds = |edit: &Edit<'_>| edit.change == Change::AutomountServiceAccountToken(false);
+    if edits.iter().any(withholds) {
+        remove_token(before, &mut operations);
     }
     operations
 }
@@ -488,4 +490,157 @@ fn is_plain(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(word)
         && !reserved.contains(&text.to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::pod::json::from_str;
+    use crate::pod::view::ContainerList;
+
+    const A: ContainerRef = ContainerRef {
+        list: ContainerList::Regular,
+        index: 0,
+    };
+
+    /// The paths of the patch; and that the patched JSON reads as the view to which the edits were applied.
+    #[track_caller]
+    fn patched(pod: &str, edits: &[Edit<'static>]) -> (Value, Vec<String>) {
+        let before: PodView<'_> = from_str(pod).unwrap();
+        let operations = patch(&before, edits);
+        let mut raw: Value = serde_json::from_str(pod).unwrap();
+        json_patch::patch(&mut raw, &operations).unwrap();
+        let mut applied = before.clone();
+        for edit in edits {
+            edit.apply(&mut applied);
+        }
+        let text = raw.to_string();
+        assert_eq!(from_str::<PodView<'_>>(&text).unwrap(), applied);
+        let paths = operations.iter().map(|it| it.path().to_string()).collect();
+        (raw, paths)
+    }
+
+    #[test]
+    fn a_missing_security_context_is_created_once() {
+        let pod = r#"{"spec": {"securityContext": null, "containers": [{"name": "a", "new": 1}]}}"#;
+        let edits = [
+            Edit::container(A, Change::Privileged(false)),
+            Edit::pod(Change::RunAsUser(7)),
+            Edit::container(A, Change::HostProcess(false)),
+            Edit::pod(Change::SupplementalGroups(vec![1, 2])),
+            Edit::pod(Change::HostUsers(false)),
+        ];
+        let (raw, paths) = patched(pod, &edits);
+        let expected = [
+            "/spec/hostUsers",
+            "/spec/securityContext",
+            "/spec/containers/0/securityContext",
+        ];
+        assert_eq!(paths, expected);
+        assert_eq!(
+            raw["spec"]["containers"][0]["new"], 1,
+            "nothing else is touched"
+        );
+    }
+
+    #[test]
+    fn a_security_context_that_is_there_keeps_what_it_has() {
+        let pod = r#"{"spec": {"securityContext": {"fsGroup": 3, "new": 1}, "containers":
+            [{"name": "a", "securityContext": {"windowsOptions": {"new": 2}, "runAsUser": 0}}]}}"#;
+        let edits = [
+            Edit::pod(Change::RunAsNonRoot(true)),
+            Edit::pod(Change::HostProcess(false)),
+            Edit::pod(Change::Seccomp(Profile::of_type("RuntimeDefault"))),
+            Edit::container(A, Change::HostProcess(false)),
+            Edit::container(A, Change::RunAsUser(5)),
+        ];
+        let (raw, paths) = patched(pod, &edits);
+        let expected = [
+            "/spec/securityContext/runAsNonRoot",
+            "/spec/securityContext/windowsOptions",
+            "/spec/securityContext/seccompProfile",
+            "/spec/containers/0/securityContext/windowsOptions/hostProcess",
+            "/spec/containers/0/securityContext/runAsUser",
+        ];
+        assert_eq!(paths, expected);
+        assert_eq!(raw["spec"]["securityContext"]["new"], 1);
+        assert_eq!(
+            raw["spec"]["containers"][0]["securityContext"]["windowsOptions"]["new"],
+            2
+        );
+    }
+
+    /// What the `ServiceAccount` admission adds, between volumes and mounts of the Pod's own.
+    const TOKEN: &str = r#"{"spec": {
+        "volumes": [{"name": "x", "emptyDir": {}}, {"name": "kube-api-access-x", "projected": {}},
+                    {"name": "y", "emptyDir": {}}],
+        "initContainers": [{"name": "i", "volumeMounts": [
+            {"name": "kube-api-access-x", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]}],
+        "containers": [
+            {"name": "a", "volumeMounts": [{"name": "x", "mountPath": "/x"},
+                {"name": "kube-api-access-x", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"},
+                {"name": "y", "mountPath": "/y"}]},
+            {"name": "b"},
+            {"name": "c", "volumeMounts": [{"name": "y", "mountPath": "/y"},
+                {"name": "kube-api-access-x", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]}]}}"#;
+
+    #[test]
+    fn without_automount_the_token_that_was_added_goes() {
+        let edit = Edit::pod(Change::AutomountServiceAccountToken(false));
+        let expected = [
+            "/spec/automountServiceAccountToken",
+            "/spec/initContainers/0/volumeMounts/0",
+            "/spec/containers/0/volumeMounts/1",
+            "/spec/containers/2/volumeMounts/1",
+            "/spec/volumes/1",
+        ];
+        let (raw, paths) = patched(TOKEN, std::slice::from_ref(&edit));
+        assert_eq!(paths, expected);
+        assert!(!raw.to_string().contains("kube-api-access"));
+        // Said twice, it is removed once.
+        let (twice, _) = patched(TOKEN, &[edit.clone(), edit]);
+        assert_eq!(twice, raw);
+        let (_, paths) = patched(
+            TOKEN,
+            &[Edit::pod(Change::AutomountServiceAccountToken(true))],
+        );
+        assert_eq!(paths, expected[..1]);
+    }
+
+    #[test]
+    fn a_volume_that_somebody_uses_stays() {
+        let edit = [Edit::pod(Change::AutomountServiceAccountToken(false))];
+        let elsewhere =
+            TOKEN.replacen("/var/run/secrets/kubernetes.io/serviceaccount", "/token", 1);
+        let secret = TOKEN.replace("projected", "secret");
+        let named = TOKEN.replace("kube-api-access-x", "token");
+        for pod in [elsewhere, secret, named] {
+            assert_eq!(
+                patched(&pod, &edit).1,
+                ["/spec/automountServiceAccountToken"],
+                "{pod}"
+            );
+        }
+    }
+
+    #[test]
+    fn flow_style_quotes_what_yaml_would_read_otherwise() {
+        let value =
+            json!({"type": "Localhost", "path": "a/b.json", "list": ["ALL", 1, true], "none": {}});
+        let text = flow(&value);
+        let read = crate::document::parse(&text).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&read[0].to_json()).unwrap(),
+            value
+        );
+        assert_eq!(
+            flow(&json!({"type": "RuntimeDefault"})),
+            "{type: RuntimeDefault}"
+        );
+        assert_eq!(
+            flow(&json!(["ALL", "yes", "Null", "s0:c1", "1", "", "*"])),
+            r#"[ALL, "yes", "Null", "s0:c1", "1", "", "*"]"#
+        );
+    }
 }

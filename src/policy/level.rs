@@ -3,6 +3,7 @@
 
 use crate::control::AnyControl;
 use crate::control::allow_privilege_escalation::AllowPrivilegeEscalation;
+use crate::control::app_armor::AppArmor;
 use crate::control::capabilities::Capabilities;
 use crate::control::host_namespaces::HostNamespaces;
 use crate::control::host_ports::HostPorts;
@@ -11,6 +12,7 @@ use crate::control::probe_hosts::ProbeHosts;
 use crate::control::proc_mount::ProcMount;
 use crate::control::run_as_non_root::RunAsNonRoot;
 use crate::control::run_as_user::RunAsUser;
+use crate::control::se_linux::SeLinux;
 use crate::control::seccomp::Seccomp;
 use crate::control::sysctls::Sysctls;
 use crate::control::volumes::Volumes;
@@ -49,6 +51,14 @@ const RESTRICTED_VOLUMES: [&str; 9] = [
     "secret",
 ];
 
+/// The SELinux types that baseline lets a Pod set.
+const SELINUX_TYPES: [&str; 4] = [
+    "container_t",
+    "container_init_t",
+    "container_kvm_t",
+    "container_engine_t",
+];
+
 /// A level that asks for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
@@ -77,6 +87,12 @@ pub fn controls(level: Level) -> Vec<AnyControl> {
             required: is_restricted,
             ..Seccomp::default()
         }),
+        AnyControl::AppArmor(AppArmor::default()),
+        AnyControl::SeLinux(SeLinux {
+            allowed_types: Some(owned(&SELINUX_TYPES)),
+            allow_user: false,
+            allow_role: false,
+        }),
         AnyControl::Capabilities(capabilities(level)),
         AnyControl::Volumes(volumes(level)),
     ];
@@ -97,8 +113,11 @@ pub fn controls(level: Level) -> Vec<AnyControl> {
     controls
 }
 
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
 fn capabilities(level: Level) -> Capabilities {
-    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
     match level {
         Level::Baseline => Capabilities {
             required_drop: Vec::new(),
