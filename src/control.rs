@@ -158,12 +158,6 @@ macro_rules! injections {
                 match self { $(Self::$type(_) => <$module::$type as Injection>::NAME,)* }
             }
 
-            /// Where it comes in the order of injections.
-            #[must_use]
-            pub fn rank(&self) -> usize {
-                INJECTIONS.iter().position(|name| *name == self.name()).unwrap_or(INJECTIONS.len())
-            }
-
             /// The edits that are missing from `pod`.
             pub fn inject(&self, pod: &PodView<'_>, target: Target<'_>, edits: &mut Vec<Edit<'static>>) {
                 match self { $(Self::$type(it) => it.inject(pod, target, edits),)* }
@@ -197,6 +191,27 @@ injections! {
     host_users::InjectHostUsers,
     runtime_class::InjectRuntimeClass,
     automount_service_account_token::InjectAutomountServiceAccountToken,
+}
+
+// === impl AnyInjection ===
+
+impl AnyInjection {
+    /// The steps in which it runs, each with its place in the order of all injections. What is added comes before
+    /// what is dropped, over all policies, so that a dropped `ALL` of one policy does not undo what another adds.
+    #[must_use]
+    pub fn steps(self) -> Vec<(usize, Self)> {
+        let rank = 2 * INJECTIONS
+            .iter()
+            .position(|name| *name == self.name())
+            .unwrap_or(INJECTIONS.len());
+        match self {
+            Self::InjectCapabilities(it) => {
+                let [add, drop] = it.steps().map(Self::InjectCapabilities);
+                vec![(rank, add), (rank + 1, drop)]
+            }
+            other => vec![(rank, other)],
+        }
+    }
 }
 
 /// The problem of a name that is not in the registry.

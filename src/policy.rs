@@ -45,8 +45,8 @@ pub struct Policy {
     pub matching: Match,
     /// Which of the set's checks it asks for, and in which mode.
     pub checks: Vec<(usize, Mode)>,
-    /// What it injects, in the order in which injections run.
-    pub injections: Vec<AnyInjection>,
+    /// What it injects, step by step, each with its place in the order of all injections.
+    pub injections: Vec<(usize, AnyInjection)>,
 }
 
 /// A policy as its source gives it, before equal controls are shared.
@@ -192,11 +192,11 @@ impl PolicySet {
                         (at, mode)
                     })
                     .collect(),
-                injections: {
-                    let mut injections = draft.injections;
-                    injections.sort_by_key(AnyInjection::rank);
-                    injections
-                },
+                injections: draft
+                    .injections
+                    .into_iter()
+                    .flat_map(AnyInjection::steps)
+                    .collect(),
             })
             .collect();
         Self {

@@ -2,6 +2,7 @@
 //! Times are shortened through `Config`, so that deadlines are met in milliseconds.
 
 mod server {
+    mod binary;
     mod certificates;
     mod connections;
     mod directory;

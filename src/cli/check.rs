@@ -11,6 +11,7 @@ use crate::decision::{Decision, Operation, Request, Stage, decide};
 use crate::document::{self, Excerpt, Level, Node, Problem, Segment, Source, Span};
 use crate::output::group::{Group, group};
 use crate::output::rejection::policy_names;
+use crate::output::text::{MAX_VALUE, clean};
 use crate::pod::Kind;
 use crate::policy::{Mode, PolicySet, shipped};
 use crate::review::object::Object;
@@ -279,9 +280,9 @@ impl Check<'_> {
                 label: format!(
                     "{}{} is {}; must be {}",
                     item.who(),
-                    finding.field,
-                    finding.current,
-                    finding.required
+                    clean(&finding.field, 400),
+                    clean(&finding.current, MAX_VALUE),
+                    clean(&finding.required, 3 * MAX_VALUE)
                 ),
                 helps,
             };

@@ -14,7 +14,7 @@ use crate::policy::{LoadError, PolicySet, shipped};
 use crate::server::directory::{self, DirectoryError, Files};
 use crate::server::engine::Engine;
 use crate::server::{CertificateSource, Config, Limits, Timeouts, parse_go_duration};
-use crate::server::{Health, Shutdown, serve};
+use crate::server::{Health, Serving, Shutdown, serve};
 
 /// Flags of `podgate serve`. Every one can be given as a variable, and none has to be.
 #[derive(Args, Clone, Debug)]
@@ -167,6 +167,8 @@ pub fn run(args: ServeArgs) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would report a log that cannot be written on the same closed pipe, and panic.
+        .log_internal_errors(false)
         .init();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -224,21 +226,24 @@ async fn serve_until_signal(settings: ServeSettings) -> Result<(), Box<dyn std::
         });
     }
     let serving = serve(settings.config, engine, health, shutdown).await?;
-    println!(
-        "podgate serves https://{0}/validate and https://{0}/mutate",
-        serving.address()
-    );
-    println!(
-        "health and metrics: http://{0}/readyz?verbose and http://{0}/metrics",
-        serving.admin_address()
-    );
-    if let Some(ca) = serving.ca() {
-        println!(
-            "the certificate is generated; trust this CA to call it (caBundle takes it in base64):\n{ca}"
-        );
-    }
+    // Whoever started it may not read it: that is no reason to end.
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), greeting(&serving).as_bytes());
     serving.wait().await?;
     Ok(())
+}
+
+/// How to reach what is being served.
+fn greeting(serving: &Serving) -> String {
+    let (address, admin) = (serving.address(), serving.admin_address());
+    let mut text = format!(
+        "podgate serves https://{address}/validate and https://{address}/mutate\n\
+         health and metrics: http://{admin}/readyz?verbose and http://{admin}/metrics\n"
+    );
+    if let Some(ca) = serving.ca() {
+        text.push_str("the certificate is generated; trust this CA to call it (caBundle takes it in base64):\n");
+        text.push_str(ca);
+    }
+    text
 }
 
 fn load(directory: Option<&std::path::Path>) -> Result<(Files, PolicySet), PolicyError> {

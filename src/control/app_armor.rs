@@ -1,52 +1,34 @@
-//! `appArmor`: what a program may reach is limited by a profile of the node.
+//! `appArmor`: what AppArmor lets a container do is not more than the runtime's default.
 //!
 //! Pod Security Standards, baseline. Looks at `appArmorProfile` of the Pod and of every container, and at every
-//! annotation `container.apparmor.security.beta.kubernetes.io/…`, even one for a container that is not there; a
-//! forbidden value is a finding even where it is overridden, an empty annotation is none.
-//! Parameters: `allowed` (profiles, default `RuntimeDefault` and `Localhost/*`), `required` (every container must have
-//! an effective profile; an annotation counts, since the API server copies it; not asked of Windows Pods).
+//! annotation `container.apparmor.security.beta.kubernetes.io/<container>`, whether or not there is such a container.
+//! Unset, and an annotation without a value, are allowed. A forbidden value is a finding even where it is overridden.
+//! Parameters: `allowed` (profiles, `*` in a `Localhost/` path stands for anything; `[RuntimeDefault, Localhost/*]`
+//! if not said otherwise), `required` (every container needs a profile: its own, its annotation's or the Pod's; not
+//! asked of a Pod for Windows).
 
 use super::finding::{Finding, Findings, Subject};
-use super::profile::{Pattern, list, read_one};
-use super::{Control, Fields, Injection, Problems, Target};
+use super::profile::{self, Pattern};
+use super::{Control, Fields, Injection, Problem, Problems, Target};
 use crate::document::Node;
 use crate::pod::effective::APP_ARMOR_ANNOTATION;
-use crate::pod::view::{ContainerList, Profile};
-use crate::pod::{Change, ContainerRef, Edit, PodView};
+use crate::pod::view::Profile;
+use crate::pod::{Change, Edit, PodView, Text};
 
 const FIELD: &str = "securityContext.appArmorProfile";
 
-/// Only these profiles.
+/// Which AppArmor profiles a container may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppArmor {
-    /// Which profiles may be set.
+    /// Allowed if set.
     pub allowed: Vec<Pattern>,
-    /// Every container must have one.
+    /// Every container needs one.
     pub required: bool,
 }
 
 impl Default for AppArmor {
     fn default() -> Self {
-        Self {
-            allowed: vec![Pattern::Type("RuntimeDefault"), Pattern::Localhost("*".to_owned())],
-            required: false,
-        }
-    }
-}
-
-impl AppArmor {
-    fn allows(&self, profile: &Profile<'_>) -> bool {
-        self.allowed.iter().any(|pattern| pattern.allows(profile))
-    }
-
-    fn required(&self) -> String {
-        format!("{}{}", list(&self.allowed), if self.required { "" } else { " or unset" })
-    }
-
-    /// The profile to suggest, if the policy allows it.
-    fn suggestion(&self) -> Option<Change<'static>> {
-        let default = Profile::of_type("RuntimeDefault");
-        self.allows(&default).then_some(Change::AppArmor(default))
+        Self { allowed: profile::standard(), required: false }
     }
 }
 
@@ -54,48 +36,67 @@ impl Control for AppArmor {
     const NAME: &'static str = "appArmor";
 
     fn read(base: Self, fields: &mut Fields<'_>, problems: &mut Problems) -> Self {
-        Self {
+        let it = Self {
             allowed: fields.optional("allowed", problems).unwrap_or(base.allowed),
             required: fields.optional("required", problems).unwrap_or(base.required),
+        };
+        if it.required && it.allowed.is_empty() {
+            problems.push(Problem::new(fields.span(), "an AppArmor profile is required, but none is allowed"));
         }
+        it
     }
 
     fn check(&self, pod: &PodView<'_>, findings: &mut Findings) {
-        if let Some(profile) = pod.spec.security_context.as_ref().and_then(|it| it.app_armor_profile.as_ref())
-            && !self.allows(profile)
-        {
-            let field = format!("spec.{FIELD}");
-            let mut finding = Finding::new(Self::NAME, Subject::Pod, field, profile.notation(), self.required());
-            finding.fix = self.suggestion().map(Edit::pod);
+        let is_required = self.required && !pod.is_windows();
+        let or_unset = |list: String| match list.as_str() {
+            "" => "unset".to_owned(),
+            list => format!("{list} or unset"),
+        };
+        let list = profile::list(&self.allowed);
+        let required = if is_required { list } else { or_unset(list) };
+        let is_forbidden = |it: &&Profile<'_>| !profile::any_allows(&self.allowed, it);
+        // The API server refuses the field on a Windows Pod, whatever it says.
+        let fix = profile::fix(&self.allowed).filter(|_| !pod.is_windows());
+        let pod_fix = fix.clone().filter(|_| accepts_on_pod(pod)).map(|it| Edit::pod(Change::AppArmor(it)));
+
+        let on_pod = pod.spec.security_context.as_ref().and_then(|it| it.app_armor_profile.as_ref());
+        if let Some(bad) = on_pod.filter(is_forbidden) {
+            let current = format!("{:?}", bad.notation());
+            let mut finding = Finding::new(Self::NAME, Subject::Pod, format!("spec.{FIELD}"), current, &*required);
+            finding.fix.clone_from(&pod_fix);
             findings.push(finding);
         }
-        for (key, value) in &pod.metadata.annotations {
-            let profile = Profile::from_annotation(value);
-            if key.starts_with(APP_ARMOR_ANNOTATION) && !value.is_empty() && !self.allows(&profile) {
+        for (key, value) in annotations(pod) {
+            if !value.is_empty() && of_annotation(value).as_ref().is_none_or(|it| is_forbidden(&it)) {
                 let field = format!("metadata.annotations[{}]", &**key);
-                findings.push(Finding::new(Self::NAME, Subject::Pod, field, profile.notation(), self.required()));
+                let required = or_unset(profile::annotation_list(&self.allowed));
+                findings.push(Finding::new(Self::NAME, Subject::Pod, field, format!("{:?}", &**value), required));
             }
         }
         for (at, container) in pod.containers() {
             let own = container.security_context.as_ref().and_then(|it| it.app_armor_profile.as_ref());
             let subject = || Subject::container(at, container);
-            if let Some(profile) = own {
-                if !self.allows(profile) {
-                    let mut finding = Finding::new(Self::NAME, subject(), FIELD, profile.notation(), self.required());
-                    finding.fix = self.suggestion().map(|change| Edit::container(at, change));
-                    findings.push(finding);
-                }
-            } else if self.required && !pod.is_windows() && pod.app_armor(container).is_none() {
-                let mut finding = Finding::new(Self::NAME, subject(), FIELD, "unset", self.required());
-                finding.fix = self.suggestion().map(Edit::pod);
+            if let Some(bad) = own.filter(is_forbidden) {
+                let mut finding =
+                    Finding::new(Self::NAME, subject(), FIELD, format!("{:?}", bad.notation()), &*required);
+                let agrees = |it: &Profile<'_>| {
+                    let annotation = pod.annotation(&container_key(&container.name));
+                    annotation.is_none_or(|value| of_annotation(value).is_some_and(|other| other == *it))
+                };
+                finding.fix = fix.clone().filter(agrees).map(|it| Edit::container(at, Change::AppArmor(it)));
+                findings.push(finding);
+            }
+            if is_required && pod.app_armor(container).is_none() {
+                let mut finding = Finding::new(Self::NAME, subject(), FIELD, "unset", &*required);
+                finding.fix.clone_from(&pod_fix);
                 findings.push(finding);
             }
         }
     }
 }
 
-/// `inject: {appArmorProfile: RuntimeDefault}`: on the Pod if it has none. On a node without AppArmor every Pod that
-/// names a profile fails, `RuntimeDefault` included.
+/// `inject: {appArmorProfile: RuntimeDefault}`: on the Pod, if it has none; containers with a profile of their own,
+/// be it by annotation, keep it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InjectAppArmor(pub Profile<'static>);
 
@@ -103,39 +104,50 @@ impl Injection for InjectAppArmor {
     const NAME: &'static str = "appArmorProfile";
 
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        read_one(node, problems).map(Self)
+        profile::read_one(node, problems).map(Self)
     }
 
     fn inject(&self, pod: &PodView<'_>, target: Target<'_>, edits: &mut Vec<Edit<'static>>) {
         if pod.is_windows() {
             return;
         }
-        match target {
-            Target::Pod => {
-                let has = pod.spec.security_context.as_ref().is_some_and(|it| it.app_armor_profile.is_some());
-                // Beside an annotation that it can copy to the container the API server takes a field on the Pod;
-                // beside any other it refuses the Pod.
-                let is_copied = |value: &str| {
-                    matches!(value, "unconfined" | "runtime/default")
-                        || value.strip_prefix("localhost/").is_some_and(|path| !path.is_empty())
-                };
-                let mut annotations = pod.metadata.annotations.iter();
-                if !has && annotations.all(|(key, value)| !key.starts_with(APP_ARMOR_ANNOTATION) || is_copied(value)) {
-                    edits.push(Edit::pod(Change::AppArmor(self.0.clone())));
-                }
+        let change = || Change::AppArmor(self.0.clone());
+        if let Target::Pod = target {
+            let on_pod = pod.spec.security_context.as_ref().and_then(|it| it.app_armor_profile.as_ref());
+            if on_pod.is_none() && accepts_on_pod(pod) {
+                edits.push(Edit::pod(change()));
             }
-            Target::Ephemeral(added) => {
-                for &index in added {
-                    let at = ContainerRef { list: ContainerList::Ephemeral, index };
-                    let Some(container) = pod.container(at) else { continue };
-                    let key = format!("{APP_ARMOR_ANNOTATION}{}", &*container.name);
-                    if pod.app_armor(container).is_none() && pod.annotation(&key).is_none() {
-                        edits.push(Edit::container(at, Change::AppArmor(self.0.clone())));
-                    }
-                }
+            return;
+        }
+        for (at, container) in target.containers(pod) {
+            let has_annotation = || pod.annotation(&container_key(&container.name)).is_some();
+            if pod.app_armor(container).is_none() && !has_annotation() {
+                edits.push(Edit::container(at, change()));
             }
         }
     }
+}
+
+fn container_key(name: &str) -> String {
+    format!("{APP_ARMOR_ANNOTATION}{name}")
+}
+
+/// Every AppArmor annotation, whether or not there is such a container.
+fn annotations<'v>(pod: &'v PodView<'_>) -> impl Iterator<Item = (&'v Text<'v>, &'v Text<'v>)> {
+    pod.metadata.annotations.iter().filter(|(key, _)| key.starts_with(APP_ARMOR_ANNOTATION))
+}
+
+/// What an annotation means; `docker/default` is a word of seccomp's alone.
+fn of_annotation<'a>(value: &Text<'a>) -> Option<Profile<'a>> {
+    Some(Profile::from_annotation(value)).filter(|_| &**value != "docker/default")
+}
+
+/// The API server takes a field on the Pod beside annotations only if each of them names a profile.
+fn accepts_on_pod(pod: &PodView<'_>) -> bool {
+    annotations(pod).all(|(_, value)| match &**value {
+        "runtime/default" | "unconfined" => true,
+        other => other.strip_prefix("localhost/").is_some_and(|path| !path.is_empty()),
+    })
 }
 
 #[cfg(test)]
@@ -143,62 +155,94 @@ mod tests {
     use super::*;
     use crate::control::testing::{check, inject, inject_into};
 
-    const ALLOWED: &str = "RuntimeDefault or Localhost/*";
-
-    fn annotated(container: &str, value: &str) -> String {
-        format!(
-            r#"{{"metadata": {{"annotations": {{"{APP_ARMOR_ANNOTATION}{container}": "{value}"}}}}, "spec": {{"containers": [{{"name": "a"}}]}}}}"#
-        )
+    fn annotated(value: &str, spec: &str) -> String {
+        let key = container_key("a");
+        format!(r#"{{"metadata": {{"annotations": {{"{key}": "{value}"}}}}, "spec": {spec}}}"#)
     }
 
     #[test]
-    fn fields_are_judged_at_the_pod_and_in_every_list() {
-        let bad = r#"{"appArmorProfile": {"type": "Unconfined"}}"#;
-        let pod = format!(
-            r#"{{"spec": {{"securityContext": {bad}, "initContainers": [{{"name": "i", "securityContext": {bad}}}],
-                "containers": [{{"name": "a"}}, {{"name": "b", "securityContext": {bad}}}],
-                "ephemeralContainers": [{{"name": "e", "securityContext": {bad}}}]}}}}"#
-        );
-        let lines = ["spec", "spec.initContainers[0]", "spec.containers[1]", "spec.ephemeralContainers[0]"]
-            .map(|at| format!("{at}.securityContext.appArmorProfile is Unconfined; must be {ALLOWED} or unset"));
-        check(AppArmor::default(), &pod, &lines.each_ref().map(String::as_str));
+    fn looks_at_the_pod_and_every_container_list() {
+        let pod = r#"{"spec": {
+            "securityContext": {"appArmorProfile": {"type": "Unconfined"}},
+            "initContainers": [{"name": "i", "securityContext": {"appArmorProfile": {"type": "Unconfined"}}}],
+            "containers": [
+                {"name": "a", "securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}}, {"name": "b"},
+                {"name": "c", "securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "x"}}}],
+            "ephemeralContainers": [{"name": "e", "securityContext": {"appArmorProfile": {"type": "New"}}}]}}"#;
+        let rest = "must be RuntimeDefault or Localhost/* or unset";
+        let expected = [
+            format!("spec.securityContext.appArmorProfile is \"Unconfined\"; {rest}"),
+            format!("spec.initContainers[0].securityContext.appArmorProfile is \"Unconfined\"; {rest}"),
+            format!("spec.ephemeralContainers[0].securityContext.appArmorProfile is \"New\"; {rest}"),
+        ];
+        let expected = expected.each_ref().map(String::as_str);
+        check(AppArmor::default(), pod, &expected);
+        let windows = pod.replace(r#"{"spec": {"#, r#"{"spec": {"os": {"name": "windows"}, "#);
+        check(AppArmor { required: true, ..AppArmor::default() }, &windows, &expected);
     }
 
     #[test]
-    fn annotations_are_judged_even_for_containers_that_are_not_there() {
-        let told = format!("metadata.annotations[{APP_ARMOR_ANNOTATION}x] is Unconfined; must be {ALLOWED} or unset");
-        check(AppArmor::default(), &annotated("x", "unconfined"), &[&told]);
-        for value in ["", "runtime/default", "localhost/p"] {
-            check(AppArmor::default(), &annotated("a", value), &[]);
+    fn looks_at_annotations_of_unknown_containers_too() {
+        let spec = r#"{"containers": [{"name": "b"}]}"#;
+        for value in ["", "runtime/default", "localhost/", "localhost/x"] {
+            check(AppArmor::default(), &annotated(value, spec), &[]);
+        }
+        for value in ["unconfined", "docker/default", "nonsense"] {
+            let expected = format!(
+                "metadata.annotations[container.apparmor.security.beta.kubernetes.io/a] is \"{value}\"; \
+                 must be runtime/default or localhost/* or unset"
+            );
+            check(AppArmor::default(), &annotated(value, spec), &[&expected]);
         }
     }
 
     #[test]
-    fn an_annotation_counts_where_a_profile_is_required_but_windows_needs_none() {
+    fn required_counts_the_own_profile_the_annotations_and_the_pods() {
         let required = AppArmor { required: true, ..AppArmor::default() };
-        check(required.clone(), &annotated("a", "runtime/default"), &[]);
-        let unset = format!("spec.containers[0].securityContext.appArmorProfile is unset; must be {ALLOWED}");
-        check(required.clone(), &annotated("a", ""), &[&unset]);
+        let missing = |index| {
+            format!("spec.containers[{index}].securityContext.appArmorProfile is unset; must be RuntimeDefault or Localhost/*")
+        };
+        let two = r#"{"containers": [{"name": "a"}, {"name": "b"}]}"#;
+        check(required.clone(), &annotated("runtime/default", two), &[&missing(1)]);
+        check(required.clone(), &format!(r#"{{"spec": {two}}}"#), &[&missing(0), &missing(1)]);
+        check(required.clone(), &annotated("", two), &[&missing(0), &missing(1)]);
+        check(
+            required.clone(),
+            r#"{"spec": {"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}},
+                         "containers": [{"name": "a"}], "ephemeralContainers": [{"name": "e"}]}}"#,
+            &[],
+        );
         check(required, r#"{"spec": {"os": {"name": "windows"}, "containers": [{"name": "a"}]}}"#, &[]);
     }
 
     #[test]
-    fn injects_nothing_that_the_api_server_would_refuse() {
+    fn injects_on_the_pod_beside_annotations_that_name_a_profile() {
         let it = InjectAppArmor(Profile::of_type("RuntimeDefault"));
-        let yaml = "spec.securityContext: {appArmorProfile: {type: RuntimeDefault}}";
-        inject(&it, r#"{"spec": {"containers": [{"name": "a"}]}}"#, &[yaml]);
-        for value in ["unconfined", "runtime/default", "localhost/p"] {
-            inject(&it, &annotated("a", value), &[yaml]);
+        let expected = ["spec.securityContext: {appArmorProfile: {type: RuntimeDefault}}"];
+        let spec = r#"{"containers": [{"name": "a"}]}"#;
+        inject(&it, &format!(r#"{{"spec": {spec}}}"#), &expected);
+        for value in ["unconfined", "runtime/default", "localhost/x"] {
+            inject(&it, &annotated(value, spec), &expected);
         }
-        for value in ["", "localhost/", "nonsense"] {
-            inject(&it, &annotated("a", value), &[]);
+        for value in ["", "localhost/", "nonsense", "docker/default"] {
+            inject(&it, &annotated(value, spec), &[]);
         }
+        inject(&it, r#"{"spec": {"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}}"#, &[]);
         inject(&it, r#"{"spec": {"os": {"name": "windows"}, "containers": [{"name": "a"}]}}"#, &[]);
+    }
+
+    #[test]
+    fn injects_into_added_containers_without_a_profile() {
+        let it = InjectAppArmor(Profile::of_type("RuntimeDefault"));
+        let spec = r#"{"ephemeralContainers": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}"#;
+        let expected = ["spec.ephemeralContainers[1].securityContext.appArmorProfile = {type: RuntimeDefault}"];
+        inject_into(&it, &annotated("", spec), Target::Ephemeral(&[0, 1]), &expected);
         inject_into(
             &it,
-            r#"{"spec": {"containers": [], "ephemeralContainers": [{"name": "e"}]}}"#,
+            r#"{"spec": {"securityContext": {"appArmorProfile": {"type": "Unconfined"}},
+                         "ephemeralContainers": [{"name": "e"}]}}"#,
             Target::Ephemeral(&[0]),
-            &["spec.ephemeralContainers[0].securityContext.appArmorProfile = {type: RuntimeDefault}"],
+            &[],
         );
     }
 }

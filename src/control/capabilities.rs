@@ -2,7 +2,8 @@
 //!
 //! Pod Security Standards, baseline (`allowedAdd`) and restricted (`requiredDrop` too). Looks at
 //! `securityContext.capabilities` of every container, on any Pod that is not for Windows.
-//! Parameters: `requiredDrop` (each has to stand in `drop`, letter by letter; `ALL` in `drop` stands for each of them),
+//! Parameters: `requiredDrop` (each has to stand in `drop`, letter by letter; `ALL` in `drop` stands for each of them;
+//! what has to be dropped by name may not be added back, neither by name nor by `ALL`),
 //! `allowedAdd` (nothing else may stand in `add`; left out, or with `*` in it: anything may).
 //! Names are those of Kubernetes: `NET_ADMIN`, neither `CAP_NET_ADMIN` nor `net_admin`.
 
@@ -70,8 +71,12 @@ impl Control for Capabilities {
             }
             if !forbidden.is_empty() {
                 let allowed = self.allowed_add.as_deref().unwrap_or_default();
-                let required =
-                    if allowed.is_empty() { "empty".to_owned() } else { format!("only {}", allowed.join(", ")) };
+                let required = match allowed {
+                    [] if self.allowed_add.is_some() => "empty".to_owned(),
+                    [] => format!("without ALL, {}", self.required_drop.join(", ")),
+                    [any, ..] if any == ANY => format!("without ALL, {}", self.required_drop.join(", ")),
+                    allowed => format!("only {}", allowed.join(", ")),
+                };
                 push("add", list(forbidden.into_iter()), required);
             }
         }
@@ -85,7 +90,9 @@ impl Capabilities {
     }
 
     fn may_add(&self, name: &str) -> bool {
-        self.allowed_add.as_ref().is_none_or(|allowed| allowed.iter().any(|it| it == ANY || it == name))
+        let is_dropped = self.required_drop.iter().any(|it| it != ALL && (it == name || name == ALL));
+        !is_dropped
+            && self.allowed_add.as_ref().is_none_or(|allowed| allowed.iter().any(|it| it == ANY || it == name))
     }
 
     /// The whole field as it should be, so that the fixes of both findings of one container agree.
@@ -114,6 +121,15 @@ pub struct InjectCapabilities {
     pub drop: Vec<String>,
     /// Goes into `add`.
     pub add: Vec<String>,
+}
+
+impl InjectCapabilities {
+    /// What it adds, then what it drops.
+    #[must_use]
+    pub fn steps(self) -> [Self; 2] {
+        let Self { drop, add } = self;
+        [Self { drop: Vec::new(), add }, Self { drop, add: Vec::new() }]
+    }
 }
 
 impl Injection for InjectCapabilities {
@@ -258,8 +274,15 @@ mod tests {
             r#"{"spec": {"containers": [
                 {"name": "a", "securityContext": {"capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}},
                 {"name": "b", "securityContext": {"capabilities": {"drop": ["MKNOD", "NET_RAW"]}}},
-                {"name": "c", "securityContext": {"capabilities": {"drop": ["MKNOD"], "add": ["NET_RAW"]}}}]}}"#,
-            &["spec.containers[2].securityContext.capabilities.drop is [MKNOD]; must be a list with NET_RAW, MKNOD"],
+                {"name": "c", "securityContext": {"capabilities": {"drop": ["MKNOD"], "add": ["NET_RAW"]}}},
+                {"name": "d", "securityContext": {"capabilities": {"drop": ["ALL"], "add": ["NET_RAW"]}}},
+                {"name": "e", "securityContext": {"capabilities": {"drop": ["ALL"], "add": ["ALL"]}}}]}}"#,
+            &[
+                "spec.containers[2].securityContext.capabilities.drop is [MKNOD]; must be a list with NET_RAW, MKNOD",
+                "spec.containers[2].securityContext.capabilities.add is [NET_RAW]; must be without ALL, NET_RAW, MKNOD",
+                "spec.containers[3].securityContext.capabilities.add is [NET_RAW]; must be without ALL, NET_RAW, MKNOD",
+                "spec.containers[4].securityContext.capabilities.add is [ALL]; must be without ALL, NET_RAW, MKNOD",
+            ],
         );
         check(two, r#"{"spec": {"os": {"name": "windows"}, "containers": [{"name": "a"}]}}"#, &[]);
     }

@@ -56,6 +56,38 @@ pub fn list(patterns: &[Pattern]) -> String {
         .join(" or ")
 }
 
+/// The same as legacy annotations write them: `runtime/default or localhost/*`.
+#[must_use]
+pub fn annotation_list(patterns: &[Pattern]) -> String {
+    let write = |it: &Pattern| match it {
+        Pattern::Type("RuntimeDefault") => "runtime/default".to_owned(),
+        Pattern::Type(kind) => kind.to_ascii_lowercase(),
+        Pattern::Localhost(path) => format!("localhost/{path}"),
+    };
+    patterns.iter().map(write).collect::<Vec<_>>().join(" or ")
+}
+
+/// What both Pod Security Standards allow: `RuntimeDefault` and `Localhost/*`.
+#[must_use]
+pub fn standard() -> Vec<Pattern> {
+    vec![
+        Pattern::Type("RuntimeDefault"),
+        Pattern::Localhost("*".to_owned()),
+    ]
+}
+
+/// True if one of the patterns allows the profile.
+#[must_use]
+pub fn any_allows(patterns: &[Pattern], profile: &Profile<'_>) -> bool {
+    patterns.iter().any(|it| it.allows(profile))
+}
+
+/// `RuntimeDefault`, if the patterns allow it: what a fix writes.
+#[must_use]
+pub fn fix(patterns: &[Pattern]) -> Option<Profile<'static>> {
+    Some(Profile::of_type("RuntimeDefault")).filter(|it| any_allows(patterns, it))
+}
+
 /// Matches a text against a pattern in which `*` stands for any run of characters.
 #[must_use]
 pub fn matches_glob(pattern: &str, text: &str) -> bool {

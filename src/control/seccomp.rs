@@ -1,79 +1,49 @@
-//! `seccomp`: system calls are filtered.
+//! `seccomp`: the kernel calls a container may make are filtered.
 //!
-//! Pod Security Standards: baseline forbids `Unconfined`, restricted also requires a profile. Looks at
-//! `seccompProfile` of the Pod and of every container; a forbidden value is a finding even where it is overridden.
-//! Parameters: `allowed` (profiles, default `RuntimeDefault` and `Localhost/*`), `required` (every container must have
-//! an effective profile; not asked of Windows Pods), `legacyAnnotations`: `ignore` (the default: without effect since
-//! 1.27), `check` (a forbidden value in one is a finding too), `honor` (an allowed one also counts for `required`).
+//! Pod Security Standards, baseline (nothing `Unconfined`) and restricted (`required` too). Looks at `seccompProfile`
+//! of the Pod and of every container. A forbidden value is a finding even where it is overridden.
+//! Parameters: `allowed` (profiles, `*` in a `Localhost/` path stands for anything; `[RuntimeDefault, Localhost/*]`
+//! if not said otherwise), `required` (every container needs a profile, its own or the Pod's; not asked of
+//! a Pod for Windows), `legacyAnnotations`:
+//! `ignore` them, as API servers since 1.27 do; `check` that none names a forbidden profile; or `honor` them, which
+//! also lets an allowed one count for `required`, as older API servers do.
 
 use super::finding::{Finding, Findings, Subject};
-use super::profile::{Pattern, list, read_one};
-use super::{Control, Fields, Injection, Problems, Target};
-use crate::document::{Node, one_of};
+use super::profile::{self, Pattern};
+use super::{Control, Fields, Injection, Problem, Problems, Target};
+use crate::document::{FromNode, Node, one_of};
 use crate::pod::effective::{SECCOMP_CONTAINER_ANNOTATION, SECCOMP_POD_ANNOTATION};
-use crate::pod::view::{ContainerList, Profile};
-use crate::pod::{Change, ContainerRef, Edit, PodView};
+use crate::pod::view::Profile;
+use crate::pod::{Change, Edit, PodView};
 
 const FIELD: &str = "securityContext.seccompProfile";
 
-/// What the annotations of before 1.19 are good for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum LegacyAnnotations {
-    /// They are not looked at.
-    #[default]
-    Ignore,
-    /// A forbidden value is a finding.
-    Check,
-    /// That, and an allowed value counts as a profile.
-    Honor,
-}
-
-/// Only these profiles.
+/// Which seccomp profiles a container may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seccomp {
-    /// Which profiles may be set.
+    /// Allowed if set.
     pub allowed: Vec<Pattern>,
-    /// Every container must have one.
+    /// Every container needs one.
     pub required: bool,
-    /// What annotations are good for.
+    /// What annotations from before the field are worth.
     pub legacy_annotations: LegacyAnnotations,
+}
+
+/// What annotations from before the field are worth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LegacyAnnotations {
+    /// Nothing, as for API servers since 1.27.
+    #[default]
+    Ignore,
+    /// A forbidden one is a finding.
+    Check,
+    /// The same, and an allowed one counts for `required`.
+    Honor,
 }
 
 impl Default for Seccomp {
     fn default() -> Self {
-        Self {
-            allowed: vec![Pattern::Type("RuntimeDefault"), Pattern::Localhost("*".to_owned())],
-            required: false,
-            legacy_annotations: LegacyAnnotations::Ignore,
-        }
-    }
-}
-
-impl Seccomp {
-    fn allows(&self, profile: &Profile<'_>) -> bool {
-        self.allowed.iter().any(|pattern| pattern.allows(profile))
-    }
-
-    fn forbidden(&self, subject: Subject, field: &str, profile: &Profile<'_>) -> Finding {
-        let optional = if self.required { "" } else { " or unset" };
-        let required = format!("{}{optional}", list(&self.allowed));
-        Finding::new(Self::NAME, subject, field, profile.notation(), required)
-    }
-
-    /// The profile to suggest, if the policy allows it.
-    fn suggestion(&self) -> Option<Change<'static>> {
-        let default = Profile::of_type("RuntimeDefault");
-        self.allows(&default).then_some(Change::Seccomp(default))
-    }
-
-    fn check_annotations(&self, pod: &PodView<'_>, findings: &mut Findings) {
-        for (key, value) in &pod.metadata.annotations {
-            let is_seccomp = &**key == SECCOMP_POD_ANNOTATION || key.starts_with(SECCOMP_CONTAINER_ANNOTATION);
-            let profile = Profile::from_annotation(value);
-            if is_seccomp && !self.allows(&profile) {
-                findings.push(self.forbidden(Subject::Pod, &format!("metadata.annotations[{}]", &**key), &profile));
-            }
-        }
+        Self { allowed: profile::standard(), required: false, legacy_annotations: LegacyAnnotations::Ignore }
     }
 }
 
@@ -81,27 +51,33 @@ impl Control for Seccomp {
     const NAME: &'static str = "seccomp";
 
     fn read(base: Self, fields: &mut Fields<'_>, problems: &mut Problems) -> Self {
-        const ANNOTATIONS: &[(&str, LegacyAnnotations)] = &[
-            ("ignore", LegacyAnnotations::Ignore),
-            ("check", LegacyAnnotations::Check),
-            ("honor", LegacyAnnotations::Honor),
-        ];
-        Self {
+        let it = Self {
             allowed: fields.optional("allowed", problems).unwrap_or(base.allowed),
             required: fields.optional("required", problems).unwrap_or(base.required),
-            legacy_annotations: fields
-                .node("legacyAnnotations")
-                .and_then(|node| one_of(node, "use of annotations", ANNOTATIONS, problems))
-                .unwrap_or(base.legacy_annotations),
+            legacy_annotations: fields.optional("legacyAnnotations", problems).unwrap_or(base.legacy_annotations),
+        };
+        if it.required && it.allowed.is_empty() {
+            problems.push(Problem::new(fields.span(), "a seccomp profile is required, but none is allowed"));
         }
+        it
     }
 
     fn check(&self, pod: &PodView<'_>, findings: &mut Findings) {
-        if let Some(profile) = pod.spec.security_context.as_ref().and_then(|it| it.seccomp_profile.as_ref())
-            && !self.allows(profile)
-        {
-            let mut finding = self.forbidden(Subject::Pod, &format!("spec.{FIELD}"), profile);
-            finding.fix = self.suggestion().map(Edit::pod);
+        let is_required = self.required && !pod.is_windows();
+        let or_unset = if is_required { "" } else { " or unset" };
+        let required = format!("{}{or_unset}", profile::list(&self.allowed));
+        let required = required.strip_prefix(" or ").unwrap_or(&required);
+        let is_forbidden = |it: &&Profile<'_>| !profile::any_allows(&self.allowed, it);
+        // The API server refuses the field on a Windows Pod, whatever it says.
+        let fix = profile::fix(&self.allowed).filter(|_| !pod.is_windows());
+        let pod_fix = fix.clone().filter(|it| agrees(pod, SECCOMP_POD_ANNOTATION, it));
+        let pod_fix = pod_fix.map(|it| Edit::pod(Change::Seccomp(it)));
+
+        let on_pod = pod.spec.security_context.as_ref().and_then(|it| it.seccomp_profile.as_ref());
+        if let Some(bad) = on_pod.filter(is_forbidden) {
+            let current = format!("{:?}", bad.notation());
+            let mut finding = Finding::new(Self::NAME, Subject::Pod, format!("spec.{FIELD}"), current, required);
+            finding.fix.clone_from(&pod_fix);
             findings.push(finding);
         }
         if self.legacy_annotations != LegacyAnnotations::Ignore {
@@ -110,27 +86,44 @@ impl Control for Seccomp {
         for (at, container) in pod.containers() {
             let own = container.security_context.as_ref().and_then(|it| it.seccomp_profile.as_ref());
             let subject = || Subject::container(at, container);
-            if let Some(profile) = own {
-                if !self.allows(profile) {
-                    let mut finding = self.forbidden(subject(), FIELD, profile);
-                    finding.fix = self.suggestion().map(|change| Edit::container(at, change));
-                    findings.push(finding);
-                }
-                continue;
+            if let Some(bad) = own.filter(is_forbidden) {
+                let mut finding =
+                    Finding::new(Self::NAME, subject(), FIELD, format!("{:?}", bad.notation()), required);
+                finding.fix = fix
+                    .clone()
+                    .filter(|it| agrees(pod, &container_key(&container.name), it))
+                    .map(|it| Edit::container(at, Change::Seccomp(it)));
+                findings.push(finding);
             }
-            let honored = self.legacy_annotations == LegacyAnnotations::Honor
-                && pod.seccomp_annotation(container).is_some_and(|profile| self.allows(&profile));
-            if self.required && !pod.is_windows() && pod.seccomp(container).is_none() && !honored {
-                let mut finding = Finding::new(Self::NAME, subject(), FIELD, "unset", list(&self.allowed));
-                finding.fix = self.suggestion().map(Edit::pod);
+            // A forbidden annotation is a finding already.
+            let by_annotation = || {
+                self.legacy_annotations == LegacyAnnotations::Honor && pod.seccomp_annotation(container).is_some()
+            };
+            if is_required && own.is_none() && on_pod.is_none() && !by_annotation() {
+                let mut finding = Finding::new(Self::NAME, subject(), FIELD, "unset", required);
+                finding.fix.clone_from(&pod_fix);
                 findings.push(finding);
             }
         }
     }
 }
 
-/// `inject: {seccompProfile: RuntimeDefault}`: on the Pod if it has none, so that what `kubectl debug` adds later
-/// inherits it; containers with a profile of their own keep it.
+impl Seccomp {
+    fn check_annotations(&self, pod: &PodView<'_>, findings: &mut Findings) {
+        let is_seccomp = |key: &str| key == SECCOMP_POD_ANNOTATION || key.starts_with(SECCOMP_CONTAINER_ANNOTATION);
+        for (key, value) in pod.metadata.annotations.iter().filter(|(key, _)| is_seccomp(key)) {
+            if !profile::any_allows(&self.allowed, &Profile::from_annotation(value)) {
+                let allowed = profile::annotation_list(&self.allowed);
+                let required = format!("{allowed} or unset");
+                let required = required.strip_prefix(" or ").unwrap_or(&required);
+                let field = format!("metadata.annotations[{}]", &**key);
+                findings.push(Finding::new(Self::NAME, Subject::Pod, field, format!("{:?}", &**value), required));
+            }
+        }
+    }
+}
+
+/// `inject: {seccompProfile: RuntimeDefault}`: on the Pod, if it has none; containers with one of their own keep it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InjectSeccomp(pub Profile<'static>);
 
@@ -138,33 +131,42 @@ impl Injection for InjectSeccomp {
     const NAME: &'static str = "seccompProfile";
 
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        read_one(node, problems).map(Self)
+        profile::read_one(node, problems).map(Self)
     }
 
     fn inject(&self, pod: &PodView<'_>, target: Target<'_>, edits: &mut Vec<Edit<'static>>) {
         if pod.is_windows() {
             return;
         }
-        // The API server refuses a field beside an annotation that means something else.
-        let contradicts = |key: &str| pod.annotation(key).is_some_and(|value| Profile::from_annotation(value) != self.0);
-        match target {
-            Target::Pod => {
-                let has = pod.spec.security_context.as_ref().is_some_and(|it| it.seccomp_profile.is_some());
-                if !has && !contradicts(SECCOMP_POD_ANNOTATION) {
-                    edits.push(Edit::pod(Change::Seccomp(self.0.clone())));
-                }
+        let change = || Change::Seccomp(self.0.clone());
+        if let Target::Pod = target {
+            let on_pod = pod.spec.security_context.as_ref().and_then(|it| it.seccomp_profile.as_ref());
+            if on_pod.is_none() && agrees(pod, SECCOMP_POD_ANNOTATION, &self.0) {
+                edits.push(Edit::pod(change()));
             }
-            Target::Ephemeral(added) => {
-                for &index in added {
-                    let at = ContainerRef { list: ContainerList::Ephemeral, index };
-                    let Some(container) = pod.container(at) else { continue };
-                    let key = format!("{SECCOMP_CONTAINER_ANNOTATION}{}", &*container.name);
-                    if pod.seccomp(container).is_none() && !contradicts(&key) {
-                        edits.push(Edit::container(at, Change::Seccomp(self.0.clone())));
-                    }
-                }
+            return;
+        }
+        for (at, container) in target.containers(pod) {
+            if pod.seccomp(container).is_none() && agrees(pod, &container_key(&container.name), &self.0) {
+                edits.push(Edit::container(at, change()));
             }
         }
+    }
+}
+
+fn container_key(name: &str) -> String {
+    format!("{SECCOMP_CONTAINER_ANNOTATION}{name}")
+}
+
+/// The API server refuses a field that contradicts its annotation.
+fn agrees(pod: &PodView<'_>, key: &str, profile: &Profile<'_>) -> bool {
+    pod.annotation(key).is_none_or(|value| Profile::from_annotation(value) == *profile)
+}
+
+impl FromNode for LegacyAnnotations {
+    fn from_node(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let choices = [("ignore", Self::Ignore), ("check", Self::Check), ("honor", Self::Honor)];
+        one_of(node, "legacyAnnotations", &choices, problems)
     }
 }
 
@@ -173,81 +175,145 @@ mod tests {
     use super::*;
     use crate::control::testing::{check, inject, inject_into};
 
-    const REQUIRED: &str = "RuntimeDefault or Localhost/*";
-
     fn required() -> Seccomp {
         Seccomp { required: true, ..Seccomp::default() }
     }
 
+    fn runtime_default() -> InjectSeccomp {
+        InjectSeccomp(Profile::of_type("RuntimeDefault"))
+    }
+
     #[test]
-    fn a_container_inherits_from_the_pod_and_a_forbidden_value_is_told_even_if_overridden() {
-        let pod = r#"{"spec": {"securityContext": {"seccompProfile": {"type": "Unconfined"}}, "containers": [
-            {"name": "a", "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}},
-            {"name": "b", "securityContext": {"seccompProfile": {"type": "Quantum"}}}]}}"#;
+    fn a_forbidden_value_is_told_even_where_it_is_overridden() {
         check(
-            required(),
-            pod,
+            Seccomp::default(),
+            r#"{"spec": {
+                "securityContext": {"seccompProfile": {"type": "Unconfined"}},
+                "initContainers": [{"name": "i", "securityContext": {"seccompProfile": {"type": "New"}}}],
+                "containers": [
+                    {"name": "a", "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}, {"name": "b"},
+                    {"name": "c", "securityContext":
+                        {"seccompProfile": {"type": "Localhost", "localhostProfile": "x/y"}}}],
+                "ephemeralContainers": [
+                    {"name": "e", "securityContext": {"seccompProfile": {"type": "Unconfined"}}}]}}"#,
             &[
-                &format!("spec.securityContext.seccompProfile is Unconfined; must be {REQUIRED}"),
-                &format!("spec.containers[1].securityContext.seccompProfile is Quantum; must be {REQUIRED}"),
+                "spec.securityContext.seccompProfile is \"Unconfined\"; must be RuntimeDefault or Localhost/* or unset",
+                "spec.initContainers[0].securityContext.seccompProfile is \"New\"; \
+                 must be RuntimeDefault or Localhost/* or unset",
+                "spec.ephemeralContainers[0].securityContext.seccompProfile is \"Unconfined\"; \
+                 must be RuntimeDefault or Localhost/* or unset",
             ],
         );
-        let pod = r#"{"spec": {"securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "a.json"}},
-                      "initContainers": [{"name": "i"}], "containers": [{"name": "a"}], "ephemeralContainers": [{"name": "e"}]}}"#;
-        check(required(), pod, &[]);
     }
 
     #[test]
-    fn every_list_needs_one_where_it_is_required_but_not_on_windows() {
-        let containers = r#""initContainers": [{"name": "i"}], "containers": [{"name": "a"}], "ephemeralContainers": [{"name": "e"}]"#;
-        let lines: Vec<_> = ["initContainers", "containers", "ephemeralContainers"]
-            .map(|list| format!("spec.{list}[0].securityContext.seccompProfile is unset; must be {REQUIRED}"))
-            .into();
-        let expected: Vec<&str> = lines.iter().map(String::as_str).collect();
-        check(required(), &format!(r#"{{"spec": {{{containers}}}}}"#), &expected);
-        check(Seccomp::default(), &format!(r#"{{"spec": {{{containers}}}}}"#), &[]);
-        check(required(), &format!(r#"{{"spec": {{"os": {{"name": "windows"}}, {containers}}}}}"#), &[]);
+    fn required_counts_the_own_profile_and_the_pods() {
+        let missing = "spec.containers[0].securityContext.seccompProfile is unset; must be RuntimeDefault or Localhost/*";
+        check(required(), r#"{"spec": {"containers": [{"name": "a"}]}}"#, &[missing]);
+        check(
+            required(),
+            r#"{"spec": {"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+                         "containers": [{"name": "a"}], "ephemeralContainers": [{"name": "e"}]}}"#,
+            &[],
+        );
+        check(
+            required(),
+            r#"{"spec": {"containers": [
+                {"name": "a"}, {"name": "b", "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}]}}"#,
+            &[missing],
+        );
+        check(required(), r#"{"spec": {"os": {"name": "windows"}, "containers": [{"name": "a"}]}}"#, &[]);
+        check(
+            required(),
+            r#"{"spec": {"os": {"name": "windows"}, "securityContext": {"seccompProfile": {"type": "Unconfined"}}}}"#,
+            &["spec.securityContext.seccompProfile is \"Unconfined\"; must be RuntimeDefault or Localhost/* or unset"],
+        );
     }
 
     #[test]
-    fn annotations_count_as_far_as_the_policy_says() {
-        let pod = |value: &str| {
+    fn only_the_listed_local_profiles() {
+        let one = Seccomp { allowed: vec![Pattern::Localhost("team/*".into())], ..Seccomp::default() };
+        check(
+            one,
+            r#"{"spec": {"containers": [
+                {"name": "a", "securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "team/a"}}},
+                {"name": "b", "securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "b"}}}]}}"#,
+            &["spec.containers[1].securityContext.seccompProfile is \"Localhost/b\"; must be Localhost/team/* or unset"],
+        );
+        check(
+            Seccomp { allowed: vec![], ..Seccomp::default() },
+            r#"{"spec": {"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}, "containers": []}}"#,
+            &["spec.securityContext.seccompProfile is \"RuntimeDefault\"; must be unset"],
+        );
+    }
+
+    #[test]
+    fn annotations_count_as_the_policy_says() {
+        let pod = r#"{
+            "metadata": {"annotations": {
+                "seccomp.security.alpha.kubernetes.io/pod": "docker/default",
+                "container.seccomp.security.alpha.kubernetes.io/a": "unconfined",
+                "container.seccomp.security.alpha.kubernetes.io/unknown": "unconfined"}},
+            "spec": {"containers": [{"name": "a"}, {"name": "b"}]}}"#;
+        let [one, two] = ["a", "unknown"].map(|name| {
             format!(
-                r#"{{"metadata": {{"annotations": {{"{SECCOMP_POD_ANNOTATION}": "{value}"}}}}, "spec": {{"containers": [{{"name": "a"}}]}}}}"#
+                "metadata.annotations[container.seccomp.security.alpha.kubernetes.io/{name}] is \"unconfined\"; \
+                 must be runtime/default or localhost/* or unset"
             )
+        });
+        let of = |index| {
+            format!("spec.containers[{index}].securityContext.seccompProfile is unset; must be RuntimeDefault or Localhost/*")
         };
-        let with = |legacy_annotations, required| Seccomp { required, legacy_annotations, ..Seccomp::default() };
-        check(with(LegacyAnnotations::Ignore, false), &pod("unconfined"), &[]);
-        let told = format!("metadata.annotations[{SECCOMP_POD_ANNOTATION}] is Unconfined; must be {REQUIRED} or unset");
-        check(with(LegacyAnnotations::Check, false), &pod("unconfined"), &[&told]);
-        check(with(LegacyAnnotations::Honor, true), &pod("runtime/default"), &[]);
-        let unset = format!("spec.containers[0].securityContext.seccompProfile is unset; must be {REQUIRED}");
-        check(with(LegacyAnnotations::Check, true), &pod("runtime/default"), &[&unset]);
+        check(required(), pod, &[&of(0), &of(1)]);
+        check(
+            Seccomp { legacy_annotations: LegacyAnnotations::Check, ..required() },
+            pod,
+            &[&one, &two, &of(0), &of(1)],
+        );
+        check(Seccomp { legacy_annotations: LegacyAnnotations::Honor, ..required() }, pod, &[&one, &two]);
     }
 
     #[test]
-    fn injects_on_the_pod_and_on_added_ephemeral_containers() {
-        let it = InjectSeccomp(Profile::of_type("RuntimeDefault"));
-        let yaml = "spec.securityContext: {seccompProfile: {type: RuntimeDefault}}";
-        inject(&it, r#"{"spec": {"containers": [{"name": "a"}]}}"#, &[yaml]);
+    fn injects_on_the_pod_unless_its_annotation_says_otherwise() {
+        let it = runtime_default();
+        let expected = ["spec.securityContext: {seccompProfile: {type: RuntimeDefault}}"];
         inject(
             &it,
             r#"{"spec": {"containers": [{"name": "a", "securityContext": {"seccompProfile": {"type": "Unconfined"}}}]}}"#,
-            &[yaml],
+            &expected,
         );
+        inject(&it, r#"{"spec": {"securityContext": {"seccompProfile": {"type": "Unconfined"}}}}"#, &[]);
         inject(&it, r#"{"spec": {"os": {"name": "windows"}, "containers": [{"name": "a"}]}}"#, &[]);
-        let annotated = |value: &str| {
-            format!(
-                r#"{{"metadata": {{"annotations": {{"{SECCOMP_POD_ANNOTATION}": "{value}"}}}}, "spec": {{"containers": []}}}}"#
-            )
-        };
-        inject(&it, &annotated("unconfined"), &[]);
-        inject(&it, &annotated("runtime/default"), &[yaml]);
+        for (key, value, expected) in [
+            ("seccomp.security.alpha.kubernetes.io/pod", "unconfined", &[][..]),
+            ("seccomp.security.alpha.kubernetes.io/pod", "", &[]),
+            ("seccomp.security.alpha.kubernetes.io/pod", "docker/default", &expected),
+            ("container.seccomp.security.alpha.kubernetes.io/a", "unconfined", &expected),
+        ] {
+            let pod = format!(
+                r#"{{"metadata": {{"annotations": {{"{key}": "{value}"}}}}, "spec": {{"containers": [{{"name": "a"}}]}}}}"#
+            );
+            inject(&it, &pod, expected);
+        }
+    }
+
+    #[test]
+    fn injects_into_added_containers_without_a_profile() {
+        let it = runtime_default();
         inject_into(
             &it,
-            r#"{"spec": {"containers": [], "ephemeralContainers": [{"name": "old"}, {"name": "new"}]}}"#,
-            Target::Ephemeral(&[1]),
+            r#"{"metadata": {"annotations": {"container.seccomp.security.alpha.kubernetes.io/g": "unconfined"}},
+                "spec": {"containers": [{"name": "a"}],
+                         "ephemeralContainers": [{"name": "e"}, {"name": "f"}, {"name": "g"}]}}"#,
+            Target::Ephemeral(&[1, 2]),
             &["spec.ephemeralContainers[1].securityContext.seccompProfile = {type: RuntimeDefault}"],
+        );
+        inject_into(
+            &it,
+            r#"{"spec": {"securityContext": {"seccompProfile": {"type": "Unconfined"}},
+                         "ephemeralContainers": [{"name": "e"}]}}"#,
+            Target::Ephemeral(&[0]),
+            &[],
         );
     }
 }

@@ -6,7 +6,7 @@
 //! Parameters: `allowed` (types by their field names; `*` alone is every type that podgate knows, as is the default)
 //! or `forbidden` (types); `hostPaths` (`pathPrefix`, and `readOnly` if every mount has to be; default any),
 //! `csiDrivers` and `flexVolumeDrivers` (names; default any) narrow a type that is allowed.
-//! `allowed` replaces what the level says of types; `forbidden` only adds to what it allows.
+//! `allowed` replaces what the level says of types; `forbidden` adds to what the level forbids.
 
 pub mod host_path;
 
@@ -66,8 +66,15 @@ impl Control for Volumes {
         }
         Self {
             forbidden: match (&allowed, forbidden) {
-                (_, Some(list)) => list,
-                (Some(_), None) => Vec::new(),
+                // A policy that forbids more never allows what its level forbids.
+                (None, Some(list)) => {
+                    let mut forbidden = base.forbidden;
+                    forbidden.extend(list);
+                    forbidden.sort_unstable();
+                    forbidden.dedup();
+                    forbidden
+                }
+                (Some(_), list) => list.unwrap_or_default(),
                 (None, None) => base.forbidden,
             },
             allowed: allowed.or(base.allowed),
@@ -470,6 +477,11 @@ mod tests {
         };
         assert_eq!(read_over(baseline(), yaml), Ok(expected));
         assert_eq!(read_over(baseline(), "{}"), Ok(baseline()));
+        let both = Volumes {
+            forbidden: vec!["csi", "hostPath"],
+            ..Volumes::default()
+        };
+        assert_eq!(read_over(baseline(), "forbidden: [csi]"), Ok(both));
         assert_eq!(read_over(baseline(), "allowed: ['*']"), Ok(only(&[ANY])));
         let narrowed = Volumes {
             forbidden: vec!["csi"],

@@ -46,7 +46,7 @@ fn run_for<'a, 's>(
             policy
                 .injections
                 .iter()
-                .map(|it| (it.rank(), it, policy.name.as_str()))
+                .map(|(rank, it)| (*rank, it, policy.name.as_str()))
         })
         .collect();
     injections.sort_by_key(|(rank, _, _)| *rank);

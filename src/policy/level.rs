@@ -92,6 +92,7 @@ pub fn controls(level: Level) -> Vec<AnyControl> {
             allowed_types: Some(owned(&SELINUX_TYPES)),
             allow_user: false,
             allow_role: false,
+            must: None,
         }),
         AnyControl::Capabilities(capabilities(level)),
         AnyControl::Volumes(volumes(level)),

@@ -30,11 +30,12 @@ impl Shutdown {
         tokio::spawn(async move {
             let mut next = async || tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
             let name = next().await;
-            info!(signal = name, "draining; a second signal ends at once");
+            // First what matters: a log that nobody reads any more must not keep it from happening.
             signalled.drain();
+            info!(signal = name, "draining; a second signal ends at once");
             let name = next().await;
-            warn!(signal = name, "ending at once");
             signalled.abort();
+            warn!(signal = name, "ending at once");
         });
         Ok(shutdown)
     }

@@ -194,3 +194,34 @@ fn recorded_reviews_are_answered_as_they_deserve() {
         );
     }
 }
+
+#[test]
+fn injections_do_not_depend_on_the_names_or_the_order_of_policies() {
+    let set = |first: &str, second: &str| {
+        policies(&format!(
+            "apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {{name: {first}}}\nspec: {{inject: {{capabilities: {{drop: [ALL]}}}}}}\n---\n\
+             apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {{name: {second}}}\nspec: {{inject: {{capabilities: {{add: [CHOWN]}}}}}}\n"
+        ))
+    };
+    let pod = json!({"spec": {"containers": [{"name": "a"}]}});
+    for (first, second) in [("a", "b"), ("b", "a")] {
+        let set = set(first, second);
+        let after = mutate(&set, &create("", "pods", &pod));
+        assert_eq!(
+            after["spec"]["containers"][0]["securityContext"]["capabilities"],
+            json!({"add": ["CHOWN"], "drop": ["ALL"]})
+        );
+        assert_eq!(mutate(&set, &create("", "pods", &after)), after);
+    }
+}
+
+#[test]
+fn a_word_of_seccomp_is_no_app_armor_profile() {
+    let pod = json!({"metadata": {"annotations": {"container.apparmor.security.beta.kubernetes.io/a": "docker/default"}},
+                     "spec": {"containers": [{"name": "a"}]}});
+    let response = validate(
+        &policy("{mode: enforce, level: baseline}"),
+        &create("", "pods", &pod),
+    );
+    assert_eq!(response["allowed"], false, "{response}");
+}
