@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 pub mod check;
+pub mod demo;
 pub mod serve;
 
 use std::process::ExitCode;
@@ -17,6 +18,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show what podgate does: start it, and ask it about a few examples
+    Demo(demo::DemoArgs),
     /// Serve the validating and mutating webhooks
     Serve(serve::ServeArgs),
     /// Judge manifests as the webhooks would
@@ -27,6 +30,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(args),
     }

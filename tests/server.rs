@@ -5,6 +5,7 @@ mod server {
     mod binary;
     mod certificates;
     mod connections;
+    mod demo;
     mod directory;
     mod drain;
     mod health;

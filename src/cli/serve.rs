@@ -233,7 +233,7 @@ async fn serve_until_signal(settings: ServeSettings) -> Result<(), Box<dyn std::
 }
 
 /// How to reach what is being served.
-fn greeting(serving: &Serving) -> String {
+pub(super) fn greeting(serving: &Serving) -> String {
     let (address, admin) = (serving.address(), serving.admin_address());
     let mut text = format!(
         "podgate serves https://{address}/validate and https://{address}/mutate\n\

@@ -134,6 +134,18 @@ impl Kind {
         self.names().name
     }
 
+    /// The API group; empty for the core group.
+    #[must_use]
+    pub fn group(self) -> &'static str {
+        self.names().group
+    }
+
+    /// The plural that the API's paths and an `AdmissionReview` use, for example `deployments`.
+    #[must_use]
+    pub fn resource(self) -> &'static str {
+        self.names().resource
+    }
+
     /// True for everything but a Pod.
     #[must_use]
     pub fn is_workload(self) -> bool {
