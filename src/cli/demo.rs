@@ -24,7 +24,7 @@ use crate::server::engine::Engine;
 use crate::server::{Config, Health, Shutdown, Timeouts, serve};
 
 /// Flags of `podgate demo`.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Copy, Debug)]
 pub struct DemoArgs {
     /// Go on serving until Ctrl-C
     #[arg(long)]
