@@ -126,14 +126,11 @@ pub fn decide<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
         pod: request.pod,
     };
     let is_workload = request.kind.is_workload();
-    let policies: Vec<&Policy> = set
-        .policies()
-        .iter()
-        .filter(|policy| {
-            !(is_workload && policy.workloads == Workloads::Ignore)
-                && policy.matching.selects(&selected)
-        })
-        .collect();
+    let mut policies: Vec<&Policy> = Vec::with_capacity(set.policies().len());
+    policies.extend(set.policies().iter().filter(|policy| {
+        !(is_workload && policy.workloads == Workloads::Ignore)
+            && policy.matching.selects(&selected)
+    }));
     let mut decision = Decision {
         policies,
         ..Decision::default()
@@ -189,21 +186,23 @@ fn judge<'s>(
     request: &Request<'_>,
     pod: &PodView<'_>,
 ) -> Vec<Judged<'s>> {
-    let mut asked: Vec<Vec<(&'s Policy, Mode)>> = vec![Vec::new(); set.checks().len()];
-    for policy in policies {
-        for &(at, mode) in &policy.checks {
-            asked[at].push((policy, mode));
+    let mut judged: Vec<Judged<'s>> = Vec::new();
+    let mut findings = Findings::default();
+    for (at, control) in set.asked(policies) {
+        control.check(pod, &mut findings);
+        if findings.is_empty() {
+            continue;
+        }
+        let asked: Vec<(&Policy, Mode)> = policies
+            .iter()
+            .filter_map(|policy| Some((*policy, policy.mode_of(at)?)))
+            .collect();
+        for finding in findings.drain() {
+            judged.push(Judged::of(finding, &asked, request.kind.is_workload()));
         }
     }
-    let mut judged: Vec<Judged<'s>> = Vec::new();
-    for (control, asked) in set.checks().iter().zip(&asked) {
-        let mut findings = Findings::default();
-        if !asked.is_empty() {
-            control.check(pod, &mut findings);
-        }
-        for finding in findings.into_vec() {
-            judged.push(Judged::of(finding, asked, request.kind.is_workload()));
-        }
+    if judged.len() < 2 {
+        return judged;
     }
     // Two policies with different parameters may still find the same.
     let mut merged: Vec<Judged<'s>> = Vec::with_capacity(judged.len());

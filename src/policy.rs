@@ -45,6 +45,8 @@ pub struct Policy {
     pub matching: Match,
     /// Which of the set's checks it asks for, and in which mode.
     pub checks: Vec<(usize, Mode)>,
+    /// The same checks, one bit each.
+    asks: Vec<u64>,
     /// What it injects, step by step, each with its place in the order of all injections.
     pub injections: Vec<(usize, AnyInjection)>,
 }
@@ -126,6 +128,32 @@ impl fmt::Display for Rendered<'_> {
     }
 }
 
+// === impl Policy ===
+
+impl Policy {
+    /// The mode in which it asks for the check at that position of its set, if it does.
+    #[must_use]
+    pub fn mode_of(&self, check: usize) -> Option<Mode> {
+        self.checks
+            .iter()
+            .find(|(at, _)| *at == check)
+            .map(|(_, mode)| *mode)
+    }
+}
+
+/// Bits in one word of [`Policy::asks`].
+const BITS: usize = u64::BITS as usize;
+
+/// One bit for each check that is asked for.
+fn bits(checks: &[(usize, Mode)]) -> Vec<u64> {
+    let words = checks.iter().map(|(at, _)| at / BITS + 1).max();
+    let mut bits = vec![0; words.unwrap_or_default()];
+    for (at, _) in checks {
+        bits[at / BITS] |= 1 << (at % BITS);
+    }
+    bits
+}
+
 // === impl PolicySet ===
 
 impl PolicySet {
@@ -173,30 +201,26 @@ impl PolicySet {
         let mut checks: Vec<AnyControl> = Vec::new();
         let policies = drafts
             .into_iter()
-            .map(|draft| Policy {
-                name: draft.name,
-                docs: draft.docs,
-                workloads: draft.workloads,
-                matching: draft.matching,
-                checks: draft
-                    .controls
-                    .into_iter()
-                    .map(|(control, mode)| {
-                        let at = checks
-                            .iter()
-                            .position(|known| *known == control)
-                            .unwrap_or_else(|| {
-                                checks.push(control);
-                                checks.len() - 1
-                            });
-                        (at, mode)
-                    })
-                    .collect(),
-                injections: draft
-                    .injections
-                    .into_iter()
-                    .flat_map(AnyInjection::steps)
-                    .collect(),
+            .map(|draft| {
+                let index = |(control, mode)| {
+                    let known = checks.iter().position(|known| *known == control);
+                    let at = known.unwrap_or_else(|| {
+                        checks.push(control);
+                        checks.len() - 1
+                    });
+                    (at, mode)
+                };
+                let asked: Vec<(usize, Mode)> = draft.controls.into_iter().map(index).collect();
+                let steps = draft.injections.into_iter().flat_map(AnyInjection::steps);
+                Policy {
+                    name: draft.name,
+                    docs: draft.docs,
+                    workloads: draft.workloads,
+                    matching: draft.matching,
+                    asks: bits(&asked),
+                    checks: asked,
+                    injections: steps.collect(),
+                }
             })
             .collect();
         Self {
@@ -216,6 +240,21 @@ impl PolicySet {
     #[must_use]
     pub fn checks(&self) -> &[AnyControl] {
         &self.checks
+    }
+
+    /// The checks that at least one of `policies` asks for, each once, with their positions.
+    pub fn asked(&self, policies: &[&Policy]) -> impl Iterator<Item = (usize, &AnyControl)> {
+        let mut asked = vec![0_u64; self.checks.len().div_ceil(BITS)];
+        for policy in policies {
+            for (all, own) in asked.iter_mut().zip(&policy.asks) {
+                *all |= own;
+            }
+        }
+        let is_asked = move |at: usize| asked[at / BITS] >> (at % BITS) & 1 == 1;
+        self.checks
+            .iter()
+            .enumerate()
+            .filter(move |(at, _)| is_asked(*at))
     }
 
     /// A fingerprint of the files the set was made from, to compare replicas by.

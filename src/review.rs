@@ -1,6 +1,7 @@
 //! `AdmissionReview` bytes in, `AdmissionReview` bytes out. What cannot be read becomes an answer that says whose
 //! fault that is and never looks like a finding.
 
+mod envelope;
 pub mod object;
 pub mod request;
 pub mod response;

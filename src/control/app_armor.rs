@@ -52,18 +52,20 @@ impl Control for AppArmor {
             "" => "unset".to_owned(),
             list => format!("{list} or unset"),
         };
-        let list = profile::list(&self.allowed);
-        let required = if is_required { list } else { or_unset(list) };
+        let required = || match profile::list(&self.allowed) {
+            list if is_required => list,
+            list => or_unset(list),
+        };
         let is_forbidden = |it: &&Profile<'_>| !profile::any_allows(&self.allowed, it);
         // The API server refuses the field on a Windows Pod, whatever it says.
-        let fix = profile::fix(&self.allowed).filter(|_| !pod.is_windows());
-        let pod_fix = fix.clone().filter(|_| accepts_on_pod(pod)).map(|it| Edit::pod(Change::AppArmor(it)));
+        let fix = || profile::fix(&self.allowed).filter(|_| !pod.is_windows());
+        let pod_fix = || fix().filter(|_| accepts_on_pod(pod)).map(|it| Edit::pod(Change::AppArmor(it)));
 
         let on_pod = pod.spec.security_context.as_ref().and_then(|it| it.app_armor_profile.as_ref());
         if let Some(bad) = on_pod.filter(is_forbidden) {
             let current = format!("{:?}", bad.notation());
-            let mut finding = Finding::new(Self::NAME, Subject::Pod, format!("spec.{FIELD}"), current, &*required);
-            finding.fix.clone_from(&pod_fix);
+            let mut finding = Finding::new(Self::NAME, Subject::Pod, format!("spec.{FIELD}"), current, required());
+            finding.fix = pod_fix();
             findings.push(finding);
         }
         for (key, value) in annotations(pod) {
@@ -78,17 +80,17 @@ impl Control for AppArmor {
             let subject = || Subject::container(at, container);
             if let Some(bad) = own.filter(is_forbidden) {
                 let mut finding =
-                    Finding::new(Self::NAME, subject(), FIELD, format!("{:?}", bad.notation()), &*required);
+                    Finding::new(Self::NAME, subject(), FIELD, format!("{:?}", bad.notation()), required());
                 let agrees = |it: &Profile<'_>| {
                     let annotation = pod.annotation(&container_key(&container.name));
                     annotation.is_none_or(|value| of_annotation(value).is_some_and(|other| other == *it))
                 };
-                finding.fix = fix.clone().filter(agrees).map(|it| Edit::container(at, Change::AppArmor(it)));
+                finding.fix = fix().filter(agrees).map(|it| Edit::container(at, Change::AppArmor(it)));
                 findings.push(finding);
             }
             if is_required && pod.app_armor(container).is_none() {
-                let mut finding = Finding::new(Self::NAME, subject(), FIELD, "unset", &*required);
-                finding.fix.clone_from(&pod_fix);
+                let mut finding = Finding::new(Self::NAME, subject(), FIELD, "unset", required());
+                finding.fix = pod_fix();
                 findings.push(finding);
             }
         }

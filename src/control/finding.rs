@@ -165,6 +165,11 @@ impl Findings {
         self.list
     }
 
+    /// Takes them all out, in that order.
+    pub fn drain(&mut self) -> impl Iterator<Item = Finding> {
+        self.list.drain(..)
+    }
+
     /// True if nothing was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {

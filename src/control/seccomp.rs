@@ -64,20 +64,24 @@ impl Control for Seccomp {
 
     fn check(&self, pod: &PodView<'_>, findings: &mut Findings) {
         let is_required = self.required && !pod.is_windows();
-        let or_unset = if is_required { "" } else { " or unset" };
-        let required = format!("{}{or_unset}", profile::list(&self.allowed));
-        let required = required.strip_prefix(" or ").unwrap_or(&required);
+        let required = || match profile::list(&self.allowed) {
+            list if is_required => list,
+            list if list.is_empty() => "unset".to_owned(),
+            list => format!("{list} or unset"),
+        };
         let is_forbidden = |it: &&Profile<'_>| !profile::any_allows(&self.allowed, it);
         // The API server refuses the field on a Windows Pod, whatever it says.
-        let fix = profile::fix(&self.allowed).filter(|_| !pod.is_windows());
-        let pod_fix = fix.clone().filter(|it| agrees(pod, SECCOMP_POD_ANNOTATION, it));
-        let pod_fix = pod_fix.map(|it| Edit::pod(Change::Seccomp(it)));
+        let fix = || profile::fix(&self.allowed).filter(|_| !pod.is_windows());
+        let pod_fix = || {
+            let fix = fix().filter(|it| agrees(pod, SECCOMP_POD_ANNOTATION, it));
+            fix.map(|it| Edit::pod(Change::Seccomp(it)))
+        };
 
         let on_pod = pod.spec.security_context.as_ref().and_then(|it| it.seccomp_profile.as_ref());
         if let Some(bad) = on_pod.filter(is_forbidden) {
             let current = format!("{:?}", bad.notation());
-            let mut finding = Finding::new(Self::NAME, Subject::Pod, format!("spec.{FIELD}"), current, required);
-            finding.fix.clone_from(&pod_fix);
+            let mut finding = Finding::new(Self::NAME, Subject::Pod, format!("spec.{FIELD}"), current, required());
+            finding.fix = pod_fix();
             findings.push(finding);
         }
         if self.legacy_annotations != LegacyAnnotations::Ignore {
@@ -88,9 +92,8 @@ impl Control for Seccomp {
             let subject = || Subject::container(at, container);
             if let Some(bad) = own.filter(is_forbidden) {
                 let mut finding =
-                    Finding::new(Self::NAME, subject(), FIELD, format!("{:?}", bad.notation()), required);
-                finding.fix = fix
-                    .clone()
+                    Finding::new(Self::NAME, subject(), FIELD, format!("{:?}", bad.notation()), required());
+                finding.fix = fix()
                     .filter(|it| agrees(pod, &container_key(&container.name), it))
                     .map(|it| Edit::container(at, Change::Seccomp(it)));
                 findings.push(finding);
@@ -100,8 +103,8 @@ impl Control for Seccomp {
                 self.legacy_annotations == LegacyAnnotations::Honor && pod.seccomp_annotation(container).is_some()
             };
             if is_required && own.is_none() && on_pod.is_none() && !by_annotation() {
-                let mut finding = Finding::new(Self::NAME, subject(), FIELD, "unset", required);
-                finding.fix.clone_from(&pod_fix);
+                let mut finding = Finding::new(Self::NAME, subject(), FIELD, "unset", required());
+                finding.fix = pod_fix();
                 findings.push(finding);
             }
         }

@@ -88,7 +88,7 @@ impl Control for Volumes {
 
     fn check(&self, pod: &PodView<'_>, findings: &mut Findings) {
         for (index, volume) in pod.spec.volumes.iter().enumerate() {
-            let subject = Subject::Volume {
+            let subject = || Subject::Volume {
                 index,
                 name: volume.name.to_string(),
             };
@@ -96,7 +96,7 @@ impl Control for Volumes {
                 let required = format!("given one: {}", self.types());
                 findings.push(Finding::new(
                     Self::NAME,
-                    subject.clone(),
+                    subject(),
                     "",
                     "without a source",
                     required,
@@ -108,7 +108,7 @@ impl Control for Volumes {
                     let (field, current) = (source.field(), current(source));
                     findings.push(Finding::new(
                         Self::NAME,
-                        subject.clone(),
+                        subject(),
                         field,
                         current,
                         required,
@@ -141,7 +141,7 @@ impl Control for Volumes {
                 let current = format!("{:?}", value.as_str());
                 findings.push(Finding::new(
                     Self::NAME,
-                    subject.clone(),
+                    subject(),
                     field,
                     current,
                     required,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::control::finding::Identity;
 use crate::control::{Finding, Findings};
 use crate::pod::PodView;
-use crate::policy::PolicySet;
+use crate::policy::{Policy, PolicySet};
 
 use super::Judged;
 
@@ -31,17 +31,10 @@ pub(super) fn prove(set: &PolicySet, pod: &PodView<'_>, judged: &mut [Judged<'_>
 }
 
 fn check_all(set: &PolicySet, judged: &[Judged<'_>], pod: &PodView<'_>) -> Vec<Finding> {
-    let mut asked: Vec<usize> = judged
-        .iter()
-        .flat_map(|it| &it.policies)
-        .flat_map(|policy| &policy.checks)
-        .map(|(at, _)| *at)
-        .collect();
-    asked.sort_unstable();
-    asked.dedup();
+    let policies: Vec<&Policy> = judged.iter().flat_map(|it| &it.policies).copied().collect();
     let mut findings = Findings::default();
-    for at in asked {
-        set.checks()[at].check(pod, &mut findings);
+    for (_, control) in set.asked(&policies) {
+        control.check(pod, &mut findings);
     }
     findings.into_vec()
 }

@@ -1,6 +1,8 @@
 //! Pod → container inheritance, in one place: what a container really gets, and where that came from.
 //! The order is Kubernetes': the container's own field, then the Pod's, then the legacy annotation.
 
+use std::ops::Bound;
+
 use super::text::Text;
 use super::view::{Container, PodView, Profile, SeLinuxOptions};
 
@@ -124,10 +126,19 @@ impl<'a> PodView<'a> {
     /// The seccomp profile that the legacy annotations name for a container.
     #[must_use]
     pub fn seccomp_annotation(&self, container: &Container<'a>) -> Option<Profile<'a>> {
-        let own = format!("{SECCOMP_CONTAINER_ANNOTATION}{}", &*container.name);
-        self.annotation(&own)
+        self.annotation_of(SECCOMP_CONTAINER_ANNOTATION, container)
             .or_else(|| self.annotation(SECCOMP_POD_ANNOTATION))
             .map(Profile::from_annotation)
+    }
+
+    /// The annotation whose key is `prefix` and the container's name.
+    fn annotation_of(&self, prefix: &str, container: &Container<'_>) -> Option<&Text<'a>> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        self.metadata
+            .annotations
+            .range::<str, _>(from)
+            .map_while(|(key, value)| Some((key.strip_prefix(prefix)?, value)))
+            .find_map(|(name, value)| (*name == *container.name).then_some(value))
     }
 
     /// Effective AppArmor profile: the container's field, else its annotation (the API server copies it to the
@@ -164,11 +175,7 @@ impl<'a> PodView<'a> {
     /// The AppArmor profile that the legacy annotation names for a container; an empty value names none.
     #[must_use]
     pub fn app_armor_annotation(&self, container: &Container<'a>) -> Option<Profile<'a>> {
-        if self.metadata.annotations.is_empty() {
-            return None;
-        }
-        let key = format!("{APP_ARMOR_ANNOTATION}{}", &*container.name);
-        self.annotation(&key)
+        self.annotation_of(APP_ARMOR_ANNOTATION, container)
             .filter(|value| !value.is_empty())
             .map(Profile::from_annotation)
     }

@@ -1,11 +1,12 @@
 //! The object of a review: a Pod, or the pod template inside a workload.
 
-use serde::Deserialize;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer};
 
 use crate::pod::view::Metadata;
 use crate::pod::{Kind, PodView, json};
 
 /// A decoded object.
+#[derive(Debug)]
 pub struct Object<'a> {
     /// The object's own metadata; a Pod's is in its view.
     pub metadata: Option<Metadata<'a>>,
@@ -23,7 +24,7 @@ pub struct ObjectError {
     source: json::Error,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct Templated<'a> {
     #[serde(borrow)]
     metadata: Option<Metadata<'a>>,
@@ -31,13 +32,13 @@ struct Templated<'a> {
     spec: Option<TemplatedSpec<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct TemplatedSpec<'a> {
     #[serde(borrow)]
     template: Option<PodView<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct PodTemplate<'a> {
     #[serde(borrow)]
     metadata: Option<Metadata<'a>>,
@@ -45,7 +46,7 @@ struct PodTemplate<'a> {
     template: Option<PodView<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct CronJob<'a> {
     #[serde(borrow)]
     metadata: Option<Metadata<'a>>,
@@ -53,18 +54,21 @@ struct CronJob<'a> {
     spec: Option<CronJobSpec<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CronJobSpec<'a> {
     #[serde(borrow)]
     job_template: Option<JobTemplate<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct JobTemplate<'a> {
     #[serde(borrow)]
     spec: Option<TemplatedSpec<'a>>,
 }
+
+/// Reads an object of that kind, or `null`, from any deserializer.
+pub(super) struct ObjectSeed(pub(super) Kind);
 
 // === impl Object ===
 
@@ -74,38 +78,49 @@ impl<'a> Object<'a> {
     /// # Errors
     /// If it is not JSON, or a field that podgate reads has a wrong type.
     pub fn decode(kind: Kind, json: &'a str) -> Result<Self, ObjectError> {
-        Ok(match kind {
-            Kind::Pod => Self {
-                metadata: None,
-                pod: Some(decode::<PodView<'a>>(json)?),
-            },
-            Kind::PodTemplate => {
-                let it = decode::<PodTemplate<'a>>(json)?;
-                Self {
-                    metadata: it.metadata,
-                    pod: it.template,
-                }
-            }
-            Kind::CronJob => {
-                let it = decode::<CronJob<'a>>(json)?;
-                let template = it
-                    .spec
-                    .and_then(|it| it.job_template)
-                    .and_then(|it| it.spec)
-                    .and_then(|it| it.template);
-                Self {
-                    metadata: it.metadata,
-                    pod: template,
-                }
-            }
-            _ => {
-                let it = decode::<Templated<'a>>(json)?;
-                Self {
-                    metadata: it.metadata,
-                    pod: it.spec.and_then(|it| it.template),
-                }
-            }
-        })
+        match kind {
+            Kind::Pod => decode::<PodView<'a>>(json).map(Self::from),
+            Kind::PodTemplate => decode::<PodTemplate<'a>>(json).map(Self::from),
+            Kind::CronJob => decode::<CronJob<'a>>(json).map(Self::from),
+            _ => decode::<Templated<'a>>(json).map(Self::from),
+        }
+    }
+}
+
+impl<'a> From<PodView<'a>> for Object<'a> {
+    fn from(pod: PodView<'a>) -> Self {
+        Self {
+            metadata: None,
+            pod: Some(pod),
+        }
+    }
+}
+
+impl<'a> From<PodTemplate<'a>> for Object<'a> {
+    fn from(it: PodTemplate<'a>) -> Self {
+        Self {
+            metadata: it.metadata,
+            pod: it.template,
+        }
+    }
+}
+
+impl<'a> From<CronJob<'a>> for Object<'a> {
+    fn from(it: CronJob<'a>) -> Self {
+        let job = it.spec.and_then(|it| it.job_template);
+        Self {
+            metadata: it.metadata,
+            pod: job.and_then(|it| it.spec).and_then(|it| it.template),
+        }
+    }
+}
+
+impl<'a> From<Templated<'a>> for Object<'a> {
+    fn from(it: Templated<'a>) -> Self {
+        Self {
+            metadata: it.metadata,
+            pod: it.spec.and_then(|it| it.template),
+        }
     }
 }
 
@@ -114,4 +129,27 @@ fn decode<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, ObjectError> {
         path: json::locate::<T>(json.as_bytes()),
         source,
     })
+}
+
+// === impl ObjectSeed ===
+
+impl<'de> DeserializeSeed<'de> for ObjectSeed {
+    type Value = Option<Object<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        fn read<'de, T, D>(deserializer: D) -> Result<Option<Object<'de>>, D::Error>
+        where
+            T: Deserialize<'de>,
+            D: Deserializer<'de>,
+            Object<'de>: From<T>,
+        {
+            Ok(Option::<T>::deserialize(deserializer)?.map(Object::from))
+        }
+        match self.0 {
+            Kind::Pod => read::<PodView<'de>, _>(deserializer),
+            Kind::PodTemplate => read::<PodTemplate<'de>, _>(deserializer),
+            Kind::CronJob => read::<CronJob<'de>, _>(deserializer),
+            _ => read::<Templated<'de>, _>(deserializer),
+        }
+    }
 }

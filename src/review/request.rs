@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::decision::{self, Operation, Stage, decide};
 use crate::output;
-use crate::pod::text::null_default;
-use crate::pod::{Kind, PodView, Text, json};
+use crate::pod::{Kind, PodView, json};
 use crate::policy::PolicySet;
 
+use super::envelope::{AdmissionRequest, AdmissionReview, Carried};
 use super::object::Object;
 use super::response::{Answer, deny};
 
@@ -50,56 +47,6 @@ pub enum Refusal {
     Missing(&'static str),
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AdmissionReview<'a> {
-    #[serde(borrow)]
-    api_version: Option<Text<'a>>,
-    #[serde(borrow)]
-    kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    request: Option<AdmissionRequest<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AdmissionRequest<'a> {
-    #[serde(borrow, default, deserialize_with = "null_default")]
-    uid: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "null_default")]
-    resource: Resource<'a>,
-    #[serde(borrow, default, deserialize_with = "null_default")]
-    sub_resource: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "null_default")]
-    name: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "null_default")]
-    namespace: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "null_default")]
-    operation: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "null_default")]
-    user_info: UserInfo<'a>,
-    #[serde(borrow)]
-    object: Option<&'a RawValue>,
-    #[serde(borrow)]
-    old_object: Option<&'a RawValue>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Resource<'a> {
-    #[serde(borrow, default, deserialize_with = "null_default")]
-    group: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "null_default")]
-    resource: Text<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct UserInfo<'a> {
-    #[serde(borrow, default, deserialize_with = "null_default")]
-    username: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "null_default")]
-    groups: Vec<Text<'a>>,
-}
-
 /// Controllers of the control plane: what they are told ends in an Event.
 const CONTROLLERS: &str = "system:serviceaccount:kube-system:";
 
@@ -114,10 +61,10 @@ impl<'a> Review<'a> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Err(Refusal::Empty);
         }
-        let review: AdmissionReview<'a> = json::from_slice(body).map_err(|source| {
+        let review = AdmissionReview::read(body).map_err(|source| {
             let (line, column) = source.line_col(body);
             Refusal::Decode {
-                path: json::locate::<AdmissionReview<'a>>(body),
+                path: AdmissionReview::locate(body),
                 line,
                 column,
                 source,
@@ -164,26 +111,13 @@ impl<'a> Review<'a> {
     /// The kind, if podgate judges it.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
-        Kind::from_resource(
-            &self.request.resource.group,
-            &self.request.resource.resource,
-        )
-    }
-
-    fn operation(&self) -> Operation {
-        match &*self.request.operation {
-            "CREATE" => Operation::Create,
-            "UPDATE" => Operation::Update,
-            _ => Operation::Other,
-        }
+        self.request.kind()
     }
 
     /// True if the answer depends on the object at all.
     #[must_use]
     pub fn is_judged(&self) -> bool {
-        self.kind()
-            .is_some_and(|kind| !decision::request::is_ignored(kind, &self.request.sub_resource))
-            && self.operation() != Operation::Other
+        self.request.judged().is_some()
     }
 
     /// Decides the review and writes the answer. `labels` are the namespace's, if they can be known.
@@ -195,7 +129,7 @@ impl<'a> Review<'a> {
         labels: Option<&BTreeMap<String, String>>,
     ) -> Answer {
         let request = &self.request;
-        let Some(kind) = self.kind().filter(|_| self.is_judged()) else {
+        let Some(kind) = request.judged() else {
             return Answer::allowed(self.uid());
         };
         let unreadable = |what: &str, why: String| {
@@ -205,19 +139,26 @@ impl<'a> Review<'a> {
             );
             deny(self.uid(), 400, "BadRequest", &message)
         };
-        let Some(raw) = request.object else {
-            return unreadable("request.object", "is missing".to_owned());
-        };
-        let object = match Object::decode(kind, raw.get()) {
-            Ok(object) => object,
-            Err(error) => return unreadable("request.object cannot be read:", error.to_string()),
+        let decoded;
+        let object = match &request.object {
+            Some(Carried::Read(object)) => &**object,
+            Some(Carried::Text(raw)) => match Object::decode(kind, raw.get()) {
+                Ok(object) => {
+                    decoded = object;
+                    &decoded
+                }
+                Err(error) => {
+                    return unreadable("request.object cannot be read:", error.to_string());
+                }
+            },
+            None => return unreadable("request.object", "is missing".to_owned()),
         };
         let Some(pod) = &object.pod else {
             return Answer::allowed(self.uid());
         };
         let old = match request
             .old_object
-            .filter(|_| self.operation() == Operation::Update)
+            .filter(|_| request.operation() == Operation::Update)
         {
             None => None,
             Some(raw) => match Object::decode(kind, raw.get()) {
@@ -231,7 +172,7 @@ impl<'a> Review<'a> {
             set,
             &decision::Request {
                 stage,
-                operation: self.operation(),
+                operation: request.operation(),
                 kind,
                 subresource: &request.sub_resource,
                 namespace: &request.namespace,
@@ -245,7 +186,7 @@ impl<'a> Review<'a> {
         if stage == Stage::Mutate {
             return Answer::patched(self.uid(), pod, &decision);
         }
-        let named = self.named(kind, &object, pod);
+        let named = self.named(kind, object, pod);
         let is_controller = request.user_info.username.starts_with(CONTROLLERS);
         Answer::decided(self.uid(), &named, &decision, is_controller)
     }

@@ -1,13 +1,17 @@
 //! The response half of a review.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use crate::decision::Decision;
 use crate::output::{self, rejection, warning};
 use crate::pod::{PodView, edit};
+use crate::policy::Mode;
 
 /// A finished answer.
 #[derive(Debug)]
@@ -52,8 +56,28 @@ struct Response<'a> {
     patch: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    audit_annotations: serde_json::Map<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: BTreeMap<String, String>,
+}
+
+/// One item of the audit annotation `injected`.
+#[derive(Serialize)]
+struct InjectedNote<'a> {
+    path: String,
+    policy: &'a str,
+    value: serde_json::Value,
+}
+
+/// One item of the audit annotation `findings`.
+#[derive(Serialize)]
+struct FindingNote<'a> {
+    control: &'a str,
+    current: String,
+    existed: bool,
+    #[serde(serialize_with = "as_text")]
+    mode: Mode,
+    path: String,
+    policies: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -94,8 +118,10 @@ impl Answer {
         it.patch = serde_json::to_vec(&operations)
             .ok()
             .map(|json| STANDARD.encode(json));
-        let injected = decision.injected.iter().map(|it| {
-            json!({"path": it.edit.path(), "value": it.edit.change.value(), "policy": it.policy})
+        let injected = decision.injected.iter().map(|it| InjectedNote {
+            path: it.edit.path(),
+            policy: it.policy,
+            value: it.edit.change.value(),
         });
         annotate(&mut it, "injected", injected);
         Self::write(Outcome::Patched, it)
@@ -117,14 +143,14 @@ impl Answer {
         it.warnings = warning::warnings(object, decision);
         let findings = decision.findings.iter().map(|judged| {
             let finding = &judged.finding;
-            json!({
-                "control": finding.control,
-                "path": object.kind.path(&finding.path()),
-                "current": output::text::clean(&finding.current, output::text::MAX_VALUE),
-                "mode": judged.mode.to_string(),
-                "existed": judged.existed,
-                "policies": judged.policies.iter().map(|policy| &policy.name).collect::<Vec<_>>(),
-            })
+            FindingNote {
+                control: finding.control,
+                current: output::text::clean(&finding.current, output::text::MAX_VALUE),
+                existed: judged.existed,
+                mode: judged.mode,
+                path: object.kind.path(&finding.path()),
+                policies: judged.policies.iter().map(|policy| &*policy.name).collect(),
+            }
         });
         annotate(&mut it, "findings", findings);
         if allowed {
@@ -190,36 +216,38 @@ fn response(uid: &str, allowed: bool) -> Response<'_> {
         patch_type: None,
         patch: None,
         warnings: Vec::new(),
-        audit_annotations: serde_json::Map::new(),
+        audit_annotations: BTreeMap::new(),
     }
 }
 
 /// A list as one audit annotation in JSON; what does not fit is counted in `<key>-omitted`.
-fn annotate(
-    response: &mut Response<'_>,
-    key: &str,
-    items: impl Iterator<Item = serde_json::Value>,
-) {
-    let mut text = String::from("[");
+fn annotate<T: Serialize>(response: &mut Response<'_>, key: &str, items: impl Iterator<Item = T>) {
+    let mut list = vec![b'['];
     let mut omitted = 0;
     for item in items {
-        let item = item.to_string();
-        if omitted > 0 || text.len() + item.len() > MAX_ANNOTATION {
+        let before = list.len();
+        if before > 1 {
+            list.push(b',');
+        }
+        // Nothing in it can fail to be written: every key is a string.
+        if omitted > 0
+            || serde_json::to_writer(&mut list, &item).is_err()
+            || list.len() > MAX_ANNOTATION
+        {
+            list.truncate(before);
             omitted += 1;
-            continue;
         }
-        if text.len() > 1 {
-            text.push(',');
-        }
-        text.push_str(&item);
     }
-    text.push(']');
-    response
-        .audit_annotations
-        .insert(key.to_owned(), text.into());
+    list.push(b']');
+    let text = String::from_utf8(list).unwrap_or_default();
+    response.audit_annotations.insert(key.to_owned(), text);
     if omitted > 0 {
         response
             .audit_annotations
-            .insert(format!("{key}-omitted"), omitted.to_string().into());
+            .insert(format!("{key}-omitted"), omitted.to_string());
     }
+}
+
+fn as_text<S: Serializer>(it: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(it)
 }

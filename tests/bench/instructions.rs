@@ -1,0 +1,158 @@
+//! `cargo bench --bench instructions`: instructions (callgrind) and allocations of a review, held against what the
+//! project allows itself. Counts are the same on a busy machine and an idle one, so this is the gate; it ends with
+//! exit code 1 if one is over its budget, and with 2 if it cannot measure.
+//!
+//! The program runs itself under callgrind twice a case, with few rounds and with more: the difference is the cost
+//! of the rounds alone, without start-up.
+
+#[path = "workload.rs"]
+mod workload;
+
+use std::hint::black_box;
+use std::process::{Command, ExitCode};
+
+use workload::{Case, cases};
+
+const FEW: u32 = 5;
+const MANY: u32 = 25;
+
+/// 100 policies may cost this much more than one.
+const MOST_FOR_MANY_POLICIES: f64 = 1.3;
+/// A parse into `serde_json::Value` costs at least this much more than the whole answer.
+const LEAST_FOR_VALUE: f64 = 5.0;
+
+struct Measured {
+    instructions: u64,
+    allocations: u64,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, flag, case, rounds] = &arguments[..]
+        && flag == "--rounds"
+    {
+        return run(case, rounds);
+    }
+    match report() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("cannot measure: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// One case, some times: what callgrind watches.
+fn run(case: &str, rounds: &str) -> ExitCode {
+    let (Ok(case), Ok(rounds)) = (case.parse::<usize>(), rounds.parse::<u32>()) else {
+        return ExitCode::from(2);
+    };
+    let cases = cases();
+    for _ in 0..rounds {
+        black_box(black_box(&cases[case]).run());
+    }
+    ExitCode::SUCCESS
+}
+
+fn report() -> Result<bool, String> {
+    let cases = cases();
+    let mut all: Vec<(&Case, Measured)> = Vec::new();
+    println!(
+        "{:<34} {:>7} {:>13} {:>12}",
+        "", "bytes", "instructions", "allocations"
+    );
+    let mut good = true;
+    for (at, case) in cases.iter().enumerate() {
+        let (few, many) = (under_callgrind(at, FEW)?, under_callgrind(at, MANY)?);
+        // The first round may make room that later ones use again.
+        case.run();
+        let measured = Measured {
+            instructions: many.saturating_sub(few) / u64::from(MANY - FEW),
+            allocations: allocation_counter::measure(|| {
+                black_box(case.run());
+            })
+            .count_total,
+        };
+        let mut verdict = String::new();
+        if let Some((instructions, allocations)) = case.budget {
+            let is_over =
+                measured.instructions > instructions || measured.allocations > allocations;
+            good &= !is_over;
+            let word = if is_over { "OVER" } else { "within" };
+            verdict = format!("  {word} {instructions} and {allocations}");
+        }
+        println!(
+            "{:<34} {:>7} {:>13} {:>12}{verdict}",
+            case.name,
+            case.body.len(),
+            measured.instructions,
+            measured.allocations
+        );
+        all.push((case, measured));
+    }
+    println!();
+    let cost = |name: &str| {
+        all.iter()
+            .find(|(case, _)| case.name == name)
+            .map_or(f64::NAN, |(_, it)| it.instructions as f64)
+    };
+    for size in ["7 kB", "63 kB"] {
+        let whole = cost(&format!("{size}: decode, decide, answer"));
+        let value = cost(&format!("{size}: serde_json::Value")) / whole;
+        good &= told(
+            &format!("{size}: serde_json::Value / decode, decide, answer"),
+            value,
+            value >= LEAST_FOR_VALUE,
+            &format!("at least {LEAST_FOR_VALUE}"),
+        );
+        let structs =
+            cost(&format!("{size}: decode, by serde_json")) / cost(&format!("{size}: decode"));
+        told(
+            &format!("{size}: serde_json, same structs / decode"),
+            structs,
+            true,
+            "",
+        );
+    }
+    let policies = cost("7 kB: 100 policies") / cost("7 kB: decode, decide, answer");
+    good &= told(
+        "7 kB: 100 policies / one",
+        policies,
+        policies <= MOST_FOR_MANY_POLICIES,
+        &format!("at most {MOST_FOR_MANY_POLICIES}"),
+    );
+    Ok(good)
+}
+
+fn told(what: &str, ratio: f64, is_good: bool, bound: &str) -> bool {
+    let word = match (bound, is_good) {
+        ("", _) => "",
+        (_, true) => "  within ",
+        (_, false) => "  OVER ",
+    };
+    println!("{what:<55} {ratio:>6.2}{word}{bound}");
+    is_good
+}
+
+/// Instructions of the whole process.
+fn under_callgrind(case: usize, rounds: u32) -> Result<u64, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--"])
+        .arg(program)
+        .args(["--rounds", &case.to_string(), &rounds.to_string()])
+        .output()
+        .map_err(|error| {
+            format!("valgrind does not run ({error}); it is the package `valgrind`")
+        })?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let collected = text
+        .lines()
+        .find_map(|line| line.split_once("Collected : "))
+        .map(|(_, count)| count.trim());
+    match collected.and_then(|it| it.parse().ok()) {
+        Some(count) if output.status.success() => Ok(count),
+        _ => Err(format!("callgrind says:\n{text}")),
+    }
+}
