@@ -2,11 +2,11 @@
 //! as JSON Patch operations at the exact places (so that the API server can apply it), and as YAML that a person can type.
 //! Injections and suggested fixes are both lists of edits: what is proposed, what is tried and what is written are one thing.
 
-use serde_json::{Value, json};
-
 mod patch;
+mod value;
 
-pub use patch::patch;
+pub use patch::{Operation, patch, to_json};
+pub use value::flow;
 
 use super::text::Text;
 use super::view::{Capabilities, ContainerRef, PodView, Profile, SeLinuxOptions};
@@ -91,14 +91,7 @@ const TOKEN_VOLUME: &str = "kube-api-access-";
 // === impl Place ===
 
 impl Place {
-    /// The path of the object that holds the security context.
-    fn base(self) -> String {
-        match self {
-            Self::Pod => "spec".to_owned(),
-            Self::Container(at) => at.to_string(),
-        }
-    }
-
+    /// The JSON Pointer of what holds the security context.
     fn pointer(self) -> String {
         match self {
             Self::Pod => "/spec".to_owned(),
@@ -137,65 +130,6 @@ impl Change<'_> {
             Self::AutomountServiceAccountToken(_) => (Home::Spec, "automountServiceAccountToken"),
         }
     }
-
-    /// The value as JSON.
-    #[must_use]
-    pub fn value(&self) -> Value {
-        match self {
-            Self::Privileged(it)
-            | Self::AllowPrivilegeEscalation(it)
-            | Self::ReadOnlyRootFilesystem(it)
-            | Self::RunAsNonRoot(it)
-            | Self::HostProcess(it)
-            | Self::HostNetwork(it)
-            | Self::HostPid(it)
-            | Self::HostIpc(it)
-            | Self::HostUsers(it)
-            | Self::AutomountServiceAccountToken(it) => json!(it),
-            Self::RunAsUser(it) | Self::RunAsGroup(it) | Self::FsGroup(it) => json!(it),
-            Self::SupplementalGroups(it) => json!(it),
-            Self::ProcMount(it) => json!(it),
-            Self::RuntimeClass(it) => json!(&**it),
-            Self::Capabilities(it) => capabilities_value(it),
-            Self::Seccomp(it) | Self::AppArmor(it) => profile_value(it),
-            Self::SeLinux(it) => se_linux_value(it),
-        }
-    }
-}
-
-fn capabilities_value(it: &Capabilities<'_>) -> Value {
-    let mut map = serde_json::Map::new();
-    for (key, list) in [("add", &it.add), ("drop", &it.drop)] {
-        if !list.is_empty() {
-            map.insert(
-                key.to_owned(),
-                list.iter().map(|name| json!(&**name)).collect(),
-            );
-        }
-    }
-    Value::Object(map)
-}
-
-fn profile_value(it: &Profile<'_>) -> Value {
-    match &it.localhost_profile {
-        Some(path) => json!({"type": &*it.kind, "localhostProfile": &**path}),
-        None => json!({"type": &*it.kind}),
-    }
-}
-
-fn se_linux_value(it: &SeLinuxOptions<'_>) -> Value {
-    let mut map = serde_json::Map::new();
-    for (key, value) in [
-        ("user", &it.user),
-        ("role", &it.role),
-        ("type", &it.kind),
-        ("level", &it.level),
-    ] {
-        if let Some(value) = value {
-            map.insert(key.to_owned(), json!(&**value));
-        }
-    }
-    Value::Object(map)
 }
 
 // === impl Edit ===
@@ -222,12 +156,23 @@ impl<'a> Edit<'a> {
     /// The path of the changed field inside the Pod, for example `spec.containers[0].securityContext.privileged`.
     #[must_use]
     pub fn path(&self) -> String {
-        let base = self.place.base();
-        match self.change.field() {
-            (Home::Spec, field) => format!("{base}.{field}"),
-            (Home::SecurityContext, field) => format!("{base}.securityContext.{field}"),
-            (Home::Nested(parent), field) => format!("{base}.securityContext.{parent}.{field}"),
+        let mut path = String::with_capacity(96);
+        path.push_str("spec");
+        if let Place::Container(at) = self.place {
+            for part in [".", at.list.field(), "[", &at.index.to_string(), "]"] {
+                path.push_str(part);
+            }
         }
+        let rest: &[&str] = match self.change.field() {
+            (Home::Spec, field) => &[field],
+            (Home::SecurityContext, field) => &["securityContext", field],
+            (Home::Nested(parent), field) => &["securityContext", parent, field],
+        };
+        for part in rest {
+            path.push('.');
+            path.push_str(part);
+        }
+        path
     }
 
     /// The least YAML a person has to write: the parent's path, then the field in braces.
@@ -355,59 +300,4 @@ fn token_volumes(pod: &PodView<'_>) -> Vec<usize> {
         })
         .map(|(index, _)| index)
         .collect()
-}
-
-/// JSON as one line of YAML flow style: `{type: RuntimeDefault}`, `[ALL]`.
-#[must_use]
-pub fn flow(value: &Value) -> String {
-    match value {
-        Value::Object(map) => {
-            let items: Vec<_> = map
-                .iter()
-                .map(|(key, value)| format!("{key}: {}", flow(value)))
-                .collect();
-            format!("{{{}}}", items.join(", "))
-        }
-        Value::Array(items) => format!(
-            "[{}]",
-            items.iter().map(flow).collect::<Vec<_>>().join(", ")
-        ),
-        Value::String(text) if is_plain(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// True if YAML reads the text as this very string without quotes.
-fn is_plain(text: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
-    let reserved = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
-    text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(word)
-        && !reserved.contains(&text.to_ascii_lowercase().as_str())
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flow_style_quotes_what_yaml_would_read_otherwise() {
-        let value =
-            json!({"type": "Localhost", "path": "a/b.json", "list": ["ALL", 1, true], "none": {}});
-        let text = flow(&value);
-        let read = crate::document::parse(&text).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Value>(&read[0].to_json()).unwrap(),
-            value
-        );
-        assert_eq!(
-            flow(&json!({"type": "RuntimeDefault"})),
-            "{type: RuntimeDefault}"
-        );
-        assert_eq!(
-            flow(&json!(["ALL", "yes", "Null", "s0:c1", "1", "", "*"])),
-            r#"[ALL, "yes", "Null", "s0:c1", "1", "", "*"]"#
-        );
-    }
 }

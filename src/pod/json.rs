@@ -76,6 +76,31 @@ pub fn locate<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Option<String> {
     failing_path::<T, Local>(text).or_else(|| failing_path::<T, StrictLocal>(text))
 }
 
+/// Writes `text` as a JSON string, in its quotes: what `serde_json` writes, 16 bytes at a time.
+pub fn write_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    loop {
+        let (plain, special) = rest.split_at(scan::plain_prefix(rest));
+        out.extend_from_slice(plain);
+        let Some((&byte, behind)) = special.split_first() else {
+            break;
+        };
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            control => out.extend_from_slice(format!("\\u{control:04x}").as_bytes()),
+        }
+        rest = behind;
+    }
+    out.push(b'"');
+}
+
 fn failing_path<'de, T: Deserialize<'de>, S: Scan>(text: &'de str) -> Option<String> {
     let mut decoder = Decoder::<S>::new(text);
     let error = serde_path_to_error::deserialize::<_, T>(&mut decoder).err()?;

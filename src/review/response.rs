@@ -1,6 +1,5 @@
 //! The response half of a review.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use base64::Engine;
@@ -10,7 +9,9 @@ use serde_json::json;
 
 use crate::decision::Decision;
 use crate::output::{self, rejection, warning};
-use crate::pod::{PodView, edit};
+use crate::pod::PodView;
+use crate::pod::edit::{self, Operation};
+use crate::pod::json::write_string;
 use crate::policy::Mode;
 
 /// A finished answer.
@@ -35,37 +36,14 @@ pub enum Outcome {
     Error,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Review<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    response: Response<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
+/// The response, before it is written.
 struct Response<'a> {
     uid: &'a str,
     allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    patch: Vec<Operation<'a>>,
     warnings: Vec<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    audit_annotations: BTreeMap<String, String>,
-}
-
-/// One item of the audit annotation `injected`.
-#[derive(Serialize)]
-struct InjectedNote<'a> {
-    path: String,
-    policy: &'a str,
-    value: serde_json::Value,
+    audit_annotations: Vec<(String, String)>,
 }
 
 /// One item of the audit annotation `findings`.
@@ -111,19 +89,17 @@ impl Answer {
         if decision.injected.is_empty() {
             return Self::allowed(uid);
         }
-        let edits: Vec<_> = decision.injected.iter().map(|it| it.edit.clone()).collect();
-        let operations = edit::patch(before, &edits);
         let mut it = response(uid, true);
-        it.patch_type = Some("JSONPatch");
-        it.patch = serde_json::to_vec(&operations)
-            .ok()
-            .map(|json| STANDARD.encode(json));
-        let injected = decision.injected.iter().map(|it| InjectedNote {
-            path: it.edit.path(),
-            policy: it.policy,
-            value: it.edit.change.value(),
+        it.patch = edit::patch(before, decision.injected.iter().map(|it| &it.edit));
+        annotate(&mut it, "injected", &decision.injected, |injected, out| {
+            out.extend_from_slice(b"{\"path\":");
+            write_string(out, &injected.edit.path());
+            out.extend_from_slice(b",\"policy\":");
+            write_string(out, injected.policy);
+            out.extend_from_slice(b",\"value\":");
+            injected.edit.change.write(out);
+            out.push(b'}');
         });
-        annotate(&mut it, "injected", injected);
         Self::write(Outcome::Patched, it)
     }
 
@@ -141,18 +117,18 @@ impl Answer {
         let allowed = decision.allowed();
         let mut it = response(uid, allowed);
         it.warnings = warning::warnings(object, decision);
-        let findings = decision.findings.iter().map(|judged| {
+        annotate(&mut it, "findings", &decision.findings, |judged, out| {
             let finding = &judged.finding;
-            FindingNote {
+            let note = FindingNote {
                 control: finding.control,
                 current: output::text::clean(&finding.current, output::text::MAX_VALUE),
                 existed: judged.existed,
                 mode: judged.mode,
                 path: object.kind.path(&finding.path()),
                 policies: judged.policies.iter().map(|policy| &*policy.name).collect(),
-            }
+            };
+            write_json(out, &note);
         });
-        annotate(&mut it, "findings", findings);
         if allowed {
             return Self::write(Outcome::Allowed, it);
         }
@@ -181,17 +157,73 @@ impl Answer {
     }
 
     fn write(outcome: Outcome, response: Response<'_>) -> Self {
-        let review = Review {
-            api_version: "admission.k8s.io/v1",
-            kind: "AdmissionReview",
-            response,
-        };
-        // Nothing in it can fail to be written: every key is a string.
         Self {
-            body: serde_json::to_vec(&review).unwrap_or_default(),
+            body: response.into_json(),
             outcome,
         }
     }
+}
+
+// === impl Response ===
+
+impl Response<'_> {
+    /// As an `AdmissionReview`. Put together by hand, since most of it is text that is known to need no escapes.
+    fn into_json(self) -> Vec<u8> {
+        let Self {
+            uid,
+            allowed,
+            status,
+            patch,
+            warnings,
+            audit_annotations,
+        } = self;
+        let noted: usize = audit_annotations.iter().map(|(_, text)| text.len()).sum();
+        let mut out = Vec::with_capacity(256 + 2 * noted + 200 * patch.len());
+        out.extend_from_slice(
+            br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#,
+        );
+        write_string(&mut out, uid);
+        out.extend_from_slice(b",\"allowed\":");
+        write_json(&mut out, &allowed);
+        if let Some(status) = status {
+            out.extend_from_slice(b",\"status\":");
+            write_json(&mut out, &status);
+        }
+        if !patch.is_empty() {
+            out.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
+            write_base64(&mut out, &edit::to_json(&patch));
+            out.push(b'"');
+        }
+        if !warnings.is_empty() {
+            out.extend_from_slice(b",\"warnings\":");
+            write_json(&mut out, &warnings);
+        }
+        let mut separator: &[u8] = b",\"auditAnnotations\":{";
+        for (key, text) in &audit_annotations {
+            out.extend_from_slice(separator);
+            write_string(&mut out, key);
+            out.push(b':');
+            write_string(&mut out, text);
+            separator = b",";
+        }
+        if !audit_annotations.is_empty() {
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"}}");
+        out
+    }
+}
+
+/// Nothing that is written here can fail to be written: every key is a string.
+fn write_json(out: &mut Vec<u8>, it: &impl Serialize) {
+    let _ = serde_json::to_writer(out, it);
+}
+
+fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, b'=');
+    // The room is exactly what the encoding takes.
+    let _ = STANDARD.encode_slice(bytes, &mut out[start..]);
 }
 
 /// Not admitted, for a reason that is no finding.
@@ -213,38 +245,43 @@ fn response(uid: &str, allowed: bool) -> Response<'_> {
         uid,
         allowed,
         status: None,
-        patch_type: None,
-        patch: None,
+        patch: Vec::new(),
         warnings: Vec::new(),
-        audit_annotations: BTreeMap::new(),
+        audit_annotations: Vec::new(),
     }
 }
 
 /// A list as one audit annotation in JSON; what does not fit is counted in `<key>-omitted`.
-fn annotate<T: Serialize>(response: &mut Response<'_>, key: &str, items: impl Iterator<Item = T>) {
-    let mut list = vec![b'['];
-    let mut omitted = 0;
+fn annotate<T>(
+    response: &mut Response<'_>,
+    key: &str,
+    items: &[T],
+    write: impl Fn(&T, &mut Vec<u8>),
+) {
+    let mut list = Vec::with_capacity(128 * items.len());
+    list.push(b'[');
+    let mut written = 0;
     for item in items {
         let before = list.len();
-        if before > 1 {
+        if written > 0 {
             list.push(b',');
         }
-        // Nothing in it can fail to be written: every key is a string.
-        if omitted > 0
-            || serde_json::to_writer(&mut list, &item).is_err()
-            || list.len() > MAX_ANNOTATION
-        {
+        write(item, &mut list);
+        if list.len() > MAX_ANNOTATION {
             list.truncate(before);
-            omitted += 1;
+            break;
         }
+        written += 1;
     }
     list.push(b']');
+    // Whole items only, each of them text.
     let text = String::from_utf8(list).unwrap_or_default();
-    response.audit_annotations.insert(key.to_owned(), text);
-    if omitted > 0 {
+    response.audit_annotations.push((key.to_owned(), text));
+    if written < items.len() {
+        let omitted = (items.len() - written).to_string();
         response
             .audit_annotations
-            .insert(format!("{key}-omitted"), omitted.to_string());
+            .push((format!("{key}-omitted"), omitted));
     }
 }
 

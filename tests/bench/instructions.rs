@@ -1,9 +1,9 @@
-//! `cargo bench --bench instructions`: instructions (callgrind) and allocations of a review, held against what the
+//! `cargo bench --bench instructions`: instructions (callgrind) and allocations (dhat) of a review, held against what the
 //! project allows itself. Counts are the same on a busy machine and an idle one, so this is the gate; it ends with
 //! exit code 1 if one is over its budget, and with 2 if it cannot measure.
 //!
-//! The program runs itself under callgrind twice a case, with few rounds and with more: the difference is the cost
-//! of the rounds alone, without start-up.
+//! The program runs itself under callgrind and dhat twice a case, with few rounds and with more: the difference is the
+//! cost of the rounds alone, without start-up.
 
 #[path = "workload.rs"]
 mod workload;
@@ -20,6 +20,21 @@ const MANY: u32 = 25;
 const MOST_FOR_MANY_POLICIES: f64 = 1.3;
 /// A parse into `serde_json::Value` costs at least this much more than the whole answer.
 const LEAST_FOR_VALUE: f64 = 5.0;
+
+/// A tool of valgrind, and what stands around its count in what it prints.
+struct Tool {
+    arguments: [&'static str; 2],
+    around: (&'static str, &'static str),
+}
+
+const INSTRUCTIONS: Tool = Tool {
+    arguments: ["--tool=callgrind", "--callgrind-out-file=/dev/null"],
+    around: ("Collected : ", "\0"),
+};
+const ALLOCATIONS: Tool = Tool {
+    arguments: ["--tool=dhat", "--dhat-out-file=/dev/null"],
+    around: ("Total: ", " blocks"),
+};
 
 struct Measured {
     instructions: u64,
@@ -64,15 +79,9 @@ fn report() -> Result<bool, String> {
     );
     let mut good = true;
     for (at, case) in cases.iter().enumerate() {
-        let (few, many) = (under_callgrind(at, FEW)?, under_callgrind(at, MANY)?);
-        // The first round may make room that later ones use again.
-        case.run();
         let measured = Measured {
-            instructions: many.saturating_sub(few) / u64::from(MANY - FEW),
-            allocations: allocation_counter::measure(|| {
-                black_box(case.run());
-            })
-            .count_total,
+            instructions: per_round(&INSTRUCTIONS, at)?,
+            allocations: per_round(&ALLOCATIONS, at)?,
         };
         let mut verdict = String::new();
         if let Some((instructions, allocations)) = case.budget {
@@ -135,24 +144,36 @@ fn told(what: &str, ratio: f64, is_good: bool, bound: &str) -> bool {
     is_good
 }
 
-/// Instructions of the whole process.
-fn under_callgrind(case: usize, rounds: u32) -> Result<u64, String> {
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--"])
-        .arg(program)
-        .args(["--rounds", &case.to_string(), &rounds.to_string()])
-        .output()
-        .map_err(|error| {
-            format!("valgrind does not run ({error}); it is the package `valgrind`")
-        })?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    let collected = text
-        .lines()
-        .find_map(|line| line.split_once("Collected : "))
-        .map(|(_, count)| count.trim());
-    match collected.and_then(|it| it.parse().ok()) {
-        Some(count) if output.status.success() => Ok(count),
-        _ => Err(format!("callgrind says:\n{text}")),
+/// What `tool` counts for the rounds of a case, for each of them.
+fn per_round(tool: &Tool, case: usize) -> Result<u64, String> {
+    let (few, many) = (tool.count(case, FEW)?, tool.count(case, MANY)?);
+    Ok(many.saturating_sub(few) / u64::from(MANY - FEW))
+}
+
+// === impl Tool ===
+
+impl Tool {
+    /// What it counts for the whole process.
+    fn count(&self, case: usize, rounds: u32) -> Result<u64, String> {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let output = Command::new("valgrind")
+            .args(self.arguments)
+            .arg(program)
+            .args(["--rounds", &case.to_string(), &rounds.to_string()])
+            .output()
+            .map_err(|error| {
+                format!("valgrind does not run ({error}); it is the package `valgrind`")
+            })?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        let (before, after) = self.around;
+        let counted = text.lines().find_map(|line| {
+            let (_, rest) = line.split_once(before)?;
+            let (count, _) = rest.split_once(after).unwrap_or((rest, ""));
+            count.rsplit(' ').next()?.replace(',', "").parse().ok()
+        });
+        match counted {
+            Some(count) if output.status.success() => Ok(count),
+            _ => Err(format!("valgrind says:\n{text}")),
+        }
     }
 }

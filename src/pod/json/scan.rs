@@ -270,6 +270,22 @@ pub(super) fn skip_string(body: &[u8], start: usize) -> Result<usize, Error> {
     Ok(end + 1)
 }
 
+/// How many bytes at the start of `text` a JSON string holds as they are.
+pub(super) fn plain_prefix(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(bytes) = text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        match first_special(*bytes) {
+            Some(len) => return at + len,
+            None => at += 16,
+        }
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest
+        .iter()
+        .position(|&byte| special(byte))
+        .unwrap_or(rest.len())
+}
+
 #[inline]
 fn first_special(bytes: [u8; 16]) -> Option<usize> {
     let lane = u8x16::new(bytes);

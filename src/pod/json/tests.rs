@@ -5,6 +5,7 @@ mod errors;
 mod property;
 mod skipping;
 mod values;
+mod writing;
 
 use std::path::Path;
 
