@@ -39,7 +39,7 @@ pub fn warnings(object: &Object<'_>, decision: &Decision<'_>) -> Vec<String> {
             let text = format!(
                 "{fate}{}: {}{}",
                 policy_names(item),
-                item.who(),
+                item.who_briefly(),
                 item.statement(object.kind)
             );
             clean(&text, MAX_LENGTH)

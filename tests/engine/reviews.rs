@@ -34,6 +34,35 @@ fn a_rejection_says_what_where_and_how_to_mend_it() {
 }
 
 #[test]
+fn where_room_is_scarce_many_containers_do_not_crowd_out_what_is_wrong() {
+    let containers: Vec<_> = (0..40)
+        .map(|it| json!({"name": format!("worker-{it}"), "image": "a", "securityContext": {"privileged": true}}))
+        .collect();
+    let mut pod = json!({"metadata": {"name": "web"}, "spec": {"containers": containers}});
+    let statement = "containers \"worker-0\", \"worker-1\", \"worker-2\" and 37 more: \
+                     spec.containers[0-39].securityContext.privileged is true; must be false or unset";
+    let warn = policy("{mode: warn, controls: {privileged: {}}}");
+    let response = validate(&warn, &create("", "pods", &pod));
+    assert_eq!(
+        response["warnings"],
+        json!([format!("policy \"p\": {statement}")])
+    );
+    // A controller puts the text into an Event.
+    pod["metadata"]["ownerReferences"] =
+        json!([{"kind": "ReplicaSet", "name": "web-1", "controller": true}]);
+    let mut review = create("", "pods", &pod);
+    review["request"]["userInfo"]["username"] =
+        json!("system:serviceaccount:kube-system:replicaset-controller");
+    let enforce = policy("{mode: enforce, controls: {privileged: {}}}");
+    assert_eq!(
+        validate(&enforce, &review)["status"]["message"],
+        format!(
+            "Pod shop/web (of ReplicaSet web-1) breaks policy \"p\": 40 findings (privileged): {statement}"
+        )
+    );
+}
+
+#[test]
 fn a_template_is_warned_of_at_its_own_path() {
     let deployment = json!({"metadata": {"name": "web"}, "spec": {"template": {"spec": {"containers": [
         {"name": "app", "image": "a", "securityContext": {"privileged": true}}]}}}});
