@@ -34,6 +34,31 @@ fn a_rejection_says_what_where_and_how_to_mend_it() {
 }
 
 #[test]
+fn a_fix_that_another_one_makes_possible_is_told_with_it() {
+    // The API server takes no `allowPrivilegeEscalation: false` beside `privileged: true`.
+    let pod = json!({"metadata": {"name": "web"}, "spec": {"containers": [
+        {"name": "app", "image": "a", "securityContext": {"privileged": true}}]}});
+    let alone = policy("{mode: enforce, controls: {allowPrivilegeEscalation: {}}}");
+    let response = validate(&alone, &create("", "pods", &pod));
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(!message.contains("fix: "), "{message}");
+    let both = policy("{mode: enforce, controls: {privileged: {}, allowPrivilegeEscalation: {}}}");
+    let response = validate(&both, &create("", "pods", &pod));
+    let message = response["status"]["message"].as_str().unwrap();
+    for fix in ["{privileged: false}", "{allowPrivilegeEscalation: false}"] {
+        let line = format!("\n     fix: securityContext: {fix}\n");
+        assert!(message.contains(&line), "{message}");
+    }
+    // Who is only warned of `privileged` is not told to mend it, so the rest of the fix would not be accepted.
+    let split = policy(
+        "{mode: enforce, controls: {privileged: {mode: warn}, allowPrivilegeEscalation: {}}}",
+    );
+    let response = validate(&split, &create("", "pods", &pod));
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(!message.contains("fix: "), "{message}");
+}
+
+#[test]
 fn where_room_is_scarce_many_containers_do_not_crowd_out_what_is_wrong() {
     let containers: Vec<_> = (0..40)
         .map(|it| json!({"name": format!("worker-{it}"), "image": "a", "securityContext": {"privileged": true}}))
