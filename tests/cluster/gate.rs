@@ -1,11 +1,14 @@
 //! The gate before a real API server, driven by the real kubectl: what a user sees and what is stored.
 
+mod annotations;
 mod availability;
 mod crowd;
 mod debugging;
 mod injection;
 mod rejection;
+mod token;
 mod updates;
+mod windows;
 mod workloads;
 
 use serde_json::{Value, json};
