@@ -5,6 +5,7 @@ mod availability;
 mod crowd;
 mod debugging;
 mod dry_run;
+mod fixes;
 mod injection;
 mod namespaces;
 mod rejection;
