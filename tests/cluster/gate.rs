@@ -2,12 +2,14 @@
 
 mod annotations;
 mod availability;
+mod check;
 mod crowd;
 mod debugging;
 mod dry_run;
 mod fixes;
 mod injection;
 mod namespaces;
+mod odd;
 mod rejection;
 mod token;
 mod updates;
@@ -33,6 +35,27 @@ apiVersion: podgate.dev/v1alpha1
 kind: PodPolicy
 metadata: {name: restricted}
 spec: {mode: enforce, level: restricted}
+";
+
+/// Everything that can be injected, but for a runtime class, which would have to exist.
+const INJECT_ALL: &str = "
+apiVersion: podgate.dev/v1alpha1
+kind: PodPolicy
+metadata: {name: inject-all}
+spec:
+  inject:
+    seccompProfile: RuntimeDefault
+    appArmorProfile: RuntimeDefault
+    allowPrivilegeEscalation: false
+    capabilities: {drop: [ALL]}
+    readOnlyRootFilesystem: true
+    runAsNonRoot: true
+    runAsUser: 10001
+    runAsGroup: 10001
+    fsGroup: 10001
+    supplementalGroups: [10001]
+    hostUsers: false
+    automountServiceAccountToken: false
 ";
 
 /// A Pod of one container `app` with this security context.
@@ -72,7 +95,7 @@ fn deployment(pod: &Value) -> Value {
     })
 }
 
-/// The path of a container list's entry that has this name.
+/// The entry of a list that has this name.
 #[track_caller]
 fn named<'v>(list: &'v Value, name: &str) -> &'v Value {
     list.as_array()

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::super::harness::cluster;
 use super::{RESTRICTED, pod, restricted_container};
 
-const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
-const SECCOMP_APP: &str = "container.seccomp.security.alpha.kubernetes.io/app";
-const APP_ARMOR_APP: &str = "container.apparmor.security.beta.kubernetes.io/app";
+pub(super) const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+pub(super) const SECCOMP_APP: &str = "container.seccomp.security.alpha.kubernetes.io/app";
+pub(super) const APP_ARMOR_APP: &str = "container.apparmor.security.beta.kubernetes.io/app";
 
 /// Commented out in `policies/inject-defaults.yaml`, where seccomp's stands.
 const INJECT_APP_ARMOR: &str = "

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::harness::cluster;
+use super::annotations::APP_ARMOR_APP;
+use super::odd::{odd_pods, try_all};
 use super::pod;
 
 const POLICY: &str = "
@@ -85,6 +87,20 @@ fn type_in(pod: &mut Value, item: &str, fix: &str) {
     }
 }
 
+/// Types in every fix of a rejection; false if it prints none.
+fn mend(pod: &mut Value, rejection: &str) -> bool {
+    let lines: Vec<&str> = rejection.lines().map(str::trim).collect();
+    let mut is_mended = false;
+    for pair in lines.windows(2) {
+        if let Some(fix) = pair[1].strip_prefix("fix: ") {
+            let (_, item) = pair[0].split_once(". ").unwrap();
+            type_in(pod, item, fix);
+            is_mended = true;
+        }
+    }
+    is_mended
+}
+
 #[test]
 fn a_pod_with_every_printed_fix_typed_in_is_admitted() {
     let Some(cluster) = cluster() else { return };
@@ -101,16 +117,84 @@ fn a_pod_with_every_printed_fix_typed_in_is_admitted() {
             return;
         }
         output.expect_stderr("breaks policy \"hardened\"");
-        let lines: Vec<&str> = output.stderr.lines().map(str::trim).collect();
-        let mut fixes = 0;
-        for pair in lines.windows(2) {
-            if let Some(fix) = pair[1].strip_prefix("fix: ") {
-                let (_, item) = pair[0].split_once(". ").unwrap();
-                type_in(&mut pod, item, fix);
-                fixes += 1;
-            }
-        }
-        assert!(fixes > 0, "nothing to mend it by\n{output}");
+        assert!(
+            mend(&mut pod, &output.stderr),
+            "nothing to mend it by\n{output}"
+        );
     }
     panic!("still not admitted after {ROUNDS} rounds: {pod:#}");
+}
+
+/// Asks for whatever a fix can be printed for.
+const EVERYTHING: &str = "
+apiVersion: podgate.dev/v1alpha1
+kind: PodPolicy
+metadata: {name: everything}
+spec:
+  mode: enforce
+  level: restricted
+  controls:
+    readOnlyRootFilesystem: {}
+    automountServiceAccountToken: {}
+    hostUsers: {}
+    appArmor: {required: true}
+    runAsUser: {ranges: [{min: 10000, max: 20000}], rule: must}
+    runAsGroup: {ranges: [{min: 10000, max: 20000}], rule: must}
+    fsGroup: {ranges: [{min: 10000, max: 20000}], rule: must}
+    supplementalGroups: {ranges: [{min: 10000, max: 20000}], rule: must}
+    seLinux: {must: {level: \"s0:c1,c2\"}}
+";
+
+#[test]
+fn the_api_server_takes_every_printed_fix() {
+    let Some(cluster) = cluster() else { return };
+    let gate = cluster
+        .gate("taken")
+        .policy("everything.yaml", EVERYTHING)
+        .start();
+    let ns = gate.namespace("taken");
+    let mut pods = odd_pods();
+    let mut without_fix = Vec::new();
+
+    for _ in 0..ROUNDS {
+        let output = try_all(&ns, &pods);
+        // Each begins with who refused it: nobody but podgate.
+        let refusals: Vec<&str> = output.stderr.split("Error from server ").skip(1).collect();
+        assert!(!output.stderr.contains("is invalid"), "{output}");
+        pods.retain_mut(|pod| {
+            let name = pod["metadata"]["name"].as_str().unwrap();
+            let said = format!("/{name} breaks policy \"everything\": ");
+            let Some(rejection) = refusals.iter().find(|it| it.contains(&said)) else {
+                assert!(
+                    output.stdout.contains(&format!("pod/{name} created")),
+                    "{name}: {output}"
+                );
+                return false;
+            };
+            let is_mended = mend(pod, rejection);
+            if !is_mended {
+                let items = rejection.lines().filter_map(|it| it.strip_prefix("  1. "));
+                without_fix.extend(items.map(str::to_owned));
+            }
+            is_mended
+        });
+        if pods.is_empty() {
+            break;
+        }
+    }
+
+    assert_eq!(pods, Vec::<Value>::new(), "the fixes do not help");
+    // Where the API server would refuse it, no fix is printed.
+    let app_armor = format!("metadata.annotations[{APP_ARMOR_APP}]");
+    assert_eq!(
+        without_fix,
+        [
+            "spec.hostUsers is unset; must be false",
+            "container \"app\": spec.containers[0].securityContext.seccompProfile is unset; must be RuntimeDefault or Localhost/*",
+            &format!(
+                "{app_armor} is \"unconfined\"; must be runtime/default or localhost/* or unset"
+            ),
+            "container \"app\": spec.containers[0].securityContext.appArmorProfile is unset; must be RuntimeDefault or Localhost/*",
+        ]
+    );
 }

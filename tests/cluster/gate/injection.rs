@@ -81,3 +81,35 @@ fn a_manifest_that_was_injected_can_be_applied_again() {
         );
     }
 }
+
+#[test]
+fn an_injected_runtime_class_brings_what_the_class_says() {
+    let Some(cluster) = cluster() else { return };
+    let class = json!({
+        "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "sandbox"}, "handler": "sandbox",
+        "overhead": {"podFixed": {"memory": "64Mi"}}, "scheduling": {"nodeSelector": {"sandbox": "yes"}},
+    });
+    cluster
+        .kubectl()
+        .run_with_input(&["create", "-f", "-"], &class.to_string())
+        .expect_success();
+    let policy = "
+apiVersion: podgate.dev/v1alpha1
+kind: PodPolicy
+metadata: {name: sandbox}
+spec: {inject: {runtimeClassName: sandbox}}
+";
+    let gate = cluster
+        .gate("sandbox")
+        .policy("sandbox.yaml", policy)
+        .start();
+    let ns = gate.namespace("sandbox");
+
+    ns.create_from(&pod("web", json!({})).to_string())
+        .expect_success();
+
+    let stored = ns.get_json("pod", "web")["spec"].take();
+    assert_eq!(stored["runtimeClassName"], "sandbox");
+    assert_eq!(stored["overhead"], json!({"memory": "64Mi"}));
+    assert_eq!(stored["nodeSelector"], json!({"sandbox": "yes"}));
+}

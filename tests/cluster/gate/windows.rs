@@ -3,28 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::harness::cluster;
-use super::{RESTRICTED, pod};
-
-/// Everything that can be injected, but for a runtime class, which would have to exist.
-const INJECT_ALL: &str = "
-apiVersion: podgate.dev/v1alpha1
-kind: PodPolicy
-metadata: {name: inject-all}
-spec:
-  inject:
-    seccompProfile: RuntimeDefault
-    appArmorProfile: RuntimeDefault
-    allowPrivilegeEscalation: false
-    capabilities: {drop: [ALL]}
-    readOnlyRootFilesystem: true
-    runAsNonRoot: true
-    runAsUser: 10001
-    runAsGroup: 10001
-    fsGroup: 10001
-    supplementalGroups: [10001]
-    hostUsers: false
-    automountServiceAccountToken: false
-";
+use super::{INJECT_ALL, RESTRICTED, pod};
 
 fn windows_pod(name: &str, security_context: Value) -> Value {
     let mut pod = pod(name, security_context);
