@@ -103,6 +103,17 @@ fn a_template_is_warned_of_at_its_own_path() {
                 spec.template.spec.containers[0].securityContext.privileged is true; must be false or unset"
         ])
     );
+    // An edit that leaves it as it was is admitted, but its Pods are not.
+    let edited = update("apps", "deployments", &deployment, &deployment);
+    let strict = policy("{mode: enforce, workloads: enforce, controls: {privileged: {}}}");
+    for set in [
+        policy("{mode: enforce, controls: {privileged: {}}}"),
+        strict,
+    ] {
+        let edited = validate(&set, &edited);
+        assert_eq!(edited["allowed"], true);
+        assert_eq!(edited["warnings"], response["warnings"]);
+    }
     let strict = policy("{mode: enforce, workloads: enforce, controls: {privileged: {}}}");
     assert_eq!(
         validate(&strict, &create("apps", "deployments", &deployment))["allowed"],

@@ -105,7 +105,7 @@ fn a_template_that_predates_the_policy_may_be_edited_but_not_made_worse() {
     let output =
         patch(json!({"op": "add", "path": "/spec/template/spec/containers/0", "value": sidecar}));
     output.expect_success();
-    let known = "broken before, not rejected: policy \"strict\": container \"app\": spec.template.spec.containers[1].securityContext.privileged is true; must be false or unset";
+    let known = "its Pods will be rejected: policy \"strict\": container \"app\": spec.template.spec.containers[1].securityContext.privileged is true; must be false or unset";
     assert_eq!(output.warnings(), [known]);
 
     let output = patch(json!({"op": "add", "path": "/spec/template/spec/hostPID", "value": true}));
