@@ -106,16 +106,19 @@ fn run(policies: Option<&Path>) -> Result<(), ClusterError> {
     let gate = policies.map(|directory| {
         say("Registering podgate.");
         let gate = cluster.gate("example").judging_everything();
-        gate.policies_from(&directory.to_string_lossy()).start()
+        // A change counts at the second look.
+        gate.policies_from(&directory.to_string_lossy())
+            .arguments(&["--poll", "500ms"])
+            .start()
     });
     print_introduction(cluster.kubectl());
     if let Some(gate) = &gate {
         println!(
-            "Policies, read again when you edit them: {}",
+            "Policies, a second after you edit them: {}",
             gate.policies().display()
         );
         println!(
-            "What podgate logs:                       {}",
+            "What podgate logs:                      {}",
             gate.log_file().display()
         );
     }

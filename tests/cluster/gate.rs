@@ -16,7 +16,11 @@ mod updates;
 mod windows;
 mod workloads;
 
+use std::sync::OnceLock;
+
 use serde_json::{Value, json};
+
+use super::harness::{Gate, cluster};
 
 /// A policy that rejects some things and injects others.
 const STRICT: &str = "
@@ -28,6 +32,13 @@ spec:
   controls: {privileged: {}, hostNamespaces: {}}
   inject: {allowPrivilegeEscalation: false, runAsNonRoot: true}
 ";
+
+/// A gate with that policy, which tests share that only ask it; `None` when [`cluster`] is.
+fn strict() -> Option<&'static Gate<'static>> {
+    static SHARED: OnceLock<Gate<'static>> = OnceLock::new();
+    let cluster = cluster()?;
+    Some(SHARED.get_or_init(|| cluster.gate("strict").policy("strict.yaml", STRICT).start()))
+}
 
 /// The level restricted, enforced.
 const RESTRICTED: &str = "

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::harness::cluster;
-use super::{STRICT, deployment, restricted_container};
+use super::{deployment, restricted_container, strict};
 
 const CONTAINERS: usize = 40;
 
@@ -45,8 +45,7 @@ fn pod_of_many(security_context: &Value) -> Value {
 
 #[test]
 fn forty_bad_containers_are_one_rejection_that_names_them_all() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster.gate("many").policy("strict.yaml", STRICT).start();
+    let Some(gate) = strict() else { return };
     let ns = gate.namespace("many");
     let bad = pod_of_many(&json!({"privileged": true}));
 
@@ -80,8 +79,7 @@ try it before applying: podgate check FILE"
 
 #[test]
 fn forty_bad_containers_of_a_template_are_one_warning_that_still_says_what_is_wrong() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster.gate("crowd").policy("strict.yaml", STRICT).start();
+    let Some(gate) = strict() else { return };
     let ns = gate.namespace("crowd");
     let bad = deployment(&pod_of_many(&json!({"privileged": true})));
 

@@ -3,15 +3,11 @@
 use serde_json::json;
 
 use super::super::harness::cluster;
-use super::{STRICT, pod};
+use super::{pod, strict};
 
 #[test]
 fn a_dry_run_is_judged_and_injected_like_the_real_thing() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster
-        .gate("dry-run")
-        .policy("strict.yaml", STRICT)
-        .start();
+    let Some(gate) = strict() else { return };
     let ns = gate.namespace("dry-run");
 
     let bad = pod("bad", json!({"privileged": true})).to_string();

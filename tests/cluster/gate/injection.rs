@@ -3,14 +3,15 @@
 use serde_json::{Value, json};
 
 use super::super::harness::{Namespace, cluster};
-use super::{STRICT, pod};
+use super::{pod, strict};
 
 #[test]
 fn an_admitted_pod_is_stored_with_what_was_injected_and_nothing_else_changed() {
-    let Some(cluster) = cluster() else { return };
+    let (Some(cluster), Some(gate)) = (cluster(), strict()) else {
+        return;
+    };
     // Without a gate the API server stores this.
     let ungated = cluster.namespace("ungated");
-    let gate = cluster.gate("inject").policy("strict.yaml", STRICT).start();
     let ns = gate.namespace("inject");
     let plain = pod("plain", json!({})).to_string();
     for namespace in [&ungated, &ns] {
@@ -45,8 +46,7 @@ fn an_admitted_pod_is_stored_with_what_was_injected_and_nothing_else_changed() {
 
 #[test]
 fn what_somebody_has_set_stays() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster.gate("own").policy("strict.yaml", STRICT).start();
+    let Some(gate) = strict() else { return };
     let ns = gate.namespace("own");
     let own = json!({"runAsNonRoot": false, "allowPrivilegeEscalation": true});
 
@@ -59,8 +59,7 @@ fn what_somebody_has_set_stays() {
 
 #[test]
 fn a_manifest_that_was_injected_can_be_applied_again() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster.gate("again").policy("strict.yaml", STRICT).start();
+    let Some(gate) = strict() else { return };
     let ns = gate.namespace("again");
     for (flag, name) in [
         ("--server-side=false", "client"),

@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 
 use super::super::harness::cluster;
-use super::{STRICT, pod};
+use super::{pod, strict};
 
 #[test]
 fn a_rejected_pod_is_told_what_where_and_how_to_mend_it() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster.gate("reject").policy("strict.yaml", STRICT).start();
+    let Some(gate) = strict() else { return };
     let ns = gate.namespace("reject");
 
     let output = ns.apply(&pod("web", json!({"privileged": true})).to_string());

@@ -66,6 +66,37 @@ fn an_injected_refusal_of_the_token_takes_its_volume_and_mounts_away() {
 }
 
 #[test]
+fn a_copy_of_an_older_pod_loses_the_token_that_it_was_copied_with() {
+    let Some(cluster) = cluster() else { return };
+    let ns = cluster.namespace("copied");
+    ns.create_from(&pod_with_volume("old").to_string())
+        .expect_success();
+    let gate = cluster
+        .gate("copied")
+        .policy("tokenless.yaml", TOKENLESS)
+        .start();
+    gate.judge(&ns);
+
+    let copy = [
+        "debug",
+        "old",
+        "--copy-to=copy",
+        "--attach=false",
+        "--container=tools",
+        "--image=registry.example/tools:1",
+    ];
+    ns.kubectl(&copy).expect_success();
+
+    assert_eq!(volumes_and_mounts(&ns.get_json("pod", "old")).0.len(), 2);
+    let copy = ns.get_json("pod", "copy");
+    assert_eq!(copy["spec"]["automountServiceAccountToken"], false);
+    assert_eq!(
+        volumes_and_mounts(&copy),
+        (vec!["data"], vec!["/data", "/data"])
+    );
+}
+
+#[test]
 fn a_pod_that_asks_for_the_token_keeps_it() {
     let Some(cluster) = cluster() else { return };
     let gate = cluster

@@ -2,13 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::super::harness::{Namespace, Output, cluster};
-use super::{STRICT, deployment, pod};
+use super::super::harness::{Namespace, Output};
+use super::{deployment, pod, strict};
 
 #[test]
 fn a_deployment_is_warned_of_what_its_pods_will_meet() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster.gate("warn").policy("strict.yaml", STRICT).start();
+    let Some(gate) = strict() else { return };
     let ns = gate.namespace("warn");
     let mut pod = pod("", json!({"privileged": true}));
     pod["spec"]["hostPID"] = json!(true);
@@ -27,8 +26,7 @@ fn a_deployment_is_warned_of_what_its_pods_will_meet() {
 
 #[test]
 fn every_kind_of_workload_is_warned_at_the_path_where_its_template_is() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster.gate("kinds").policy("strict.yaml", STRICT).start();
+    let Some(gate) = strict() else { return };
     let ns = gate.namespace("kinds");
     let labels = json!({"app": "web"});
     let mut spec = pod("", json!({"privileged": true}))["spec"].take();
@@ -116,8 +114,7 @@ fn create_as_controller(ns: &Namespace, deployment: &Value) -> Output {
 
 #[test]
 fn the_pods_of_a_warned_deployment_are_rejected_in_one_line_that_fits_an_event() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster.gate("owned").policy("strict.yaml", STRICT).start();
+    let Some(gate) = strict() else { return };
     let ns = gate.namespace("owned");
     let bad = deployment(&pod("", json!({"privileged": true})));
     ns.create_from(&bad.to_string()).expect_success();
@@ -144,8 +141,7 @@ fn the_pods_of_a_warned_deployment_are_rejected_in_one_line_that_fits_an_event()
 
 #[test]
 fn the_pods_of_a_good_deployment_pass_and_are_injected() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster.gate("good").policy("strict.yaml", STRICT).start();
+    let Some(gate) = strict() else { return };
     let ns = gate.namespace("good");
     let good = deployment(&pod("", json!({})));
     let output = ns.create_from(&good.to_string());
