@@ -65,8 +65,8 @@ const TRY: [(&str, &str); 7] = [
         "its template is warned of, and stays as it is",
     ),
     (
-        "kubectl create namespace team-a && kubectl --namespace team-a apply -f your-pod.yaml",
-        "yours",
+        "kubectl create namespace shop && kubectl apply -f manifests/examples",
+        "the four of `podgate demo`",
     ),
 ];
 

@@ -5,6 +5,7 @@ mod availability;
 mod check;
 mod crowd;
 mod debugging;
+mod demo;
 mod dry_run;
 mod fixes;
 mod injection;
