@@ -224,17 +224,19 @@ fn a_controller_is_told_in_one_line_that_fits_an_event() {
         {"kind": "ReplicaSet", "name": "web-7d", "controller": true}]}, "spec": {"containers": [{"name": "a", "securityContext": {"privileged": true}}]}}),
     );
     review["request"]["name"] = json!("");
-    review["request"]["userInfo"]["username"] =
-        json!("system:serviceaccount:kube-system:replicaset-controller");
-    let response = validate(
-        &policy("{mode: enforce, controls: {privileged: {}}}"),
-        &review,
-    );
-    assert_eq!(
-        response["status"]["message"],
-        "Pod shop/web-7d- (of ReplicaSet web-7d) breaks policy \"p\": 1 finding (privileged): container \"a\": \
-         spec.containers[0].securityContext.privileged is true; must be false or unset"
-    );
+    let set = policy("{mode: enforce, controls: {privileged: {}}}");
+    for controller in [
+        "system:serviceaccount:kube-system:replicaset-controller",
+        "system:kube-controller-manager",
+    ] {
+        review["request"]["userInfo"]["username"] = json!(controller);
+        let response = validate(&set, &review);
+        assert_eq!(
+            response["status"]["message"],
+            "Pod shop/web-7d- (of ReplicaSet web-7d) breaks policy \"p\": 1 finding (privileged): container \"a\": \
+             spec.containers[0].securityContext.privileged is true; must be false or unset"
+        );
+    }
 }
 
 #[test]
