@@ -6,6 +6,7 @@ use clap::Args;
 use tracing::{error, warn};
 use tracing_subscriber::EnvFilter;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -164,8 +165,12 @@ enum PolicyError {
 #[must_use]
 pub fn run(args: ServeArgs) -> ExitCode {
     let filter = EnvFilter::try_from_env("PODGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // A log that is collected or kept in a file is no place for colours.
+    let color = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(color)
         .with_writer(std::io::stderr)
         // It would report a log that cannot be written on the same closed pipe, and panic.
         .log_internal_errors(false)

@@ -1,8 +1,8 @@
 //! `hostUsers`: the Pod has a user namespace of its own, so that its root is nobody on the node.
 //!
 //! Looks at `spec.hostUsers`. Required: `false`. There are no parameters.
-//! A Pod that shares a namespace of the node is told too, but without a fix: the API server refuses `hostUsers: false`
-//! beside `hostNetwork`, `hostPID` and `hostIPC`. Windows Pods have no such field and are skipped.
+//! A Pod that shares a namespace or a block device of the node is told too, but without a fix: the API server refuses
+//! `hostUsers: false` beside `hostNetwork`, `hostPID`, `hostIPC` and `volumeDevices`. Windows Pods have no such field and are skipped.
 
 use super::finding::{Finding, Findings, Subject};
 use super::{Control, Fields, Injection, Problems, Target};
@@ -31,13 +31,14 @@ impl Control for HostUsers {
     }
 }
 
-/// True if the Pod shares a namespace of the node, beside which the API server takes no `hostUsers: false`.
+/// True if the Pod shares what the API server takes no `hostUsers: false` beside.
 fn shares_node(pod: &PodView<'_>) -> bool {
     let spec = &pod.spec;
     [spec.host_network, spec.host_pid, spec.host_ipc].contains(&Some(true))
+        || pod.containers().any(|(_, container)| !container.volume_devices.is_empty())
 }
 
-/// `inject: {hostUsers: false}`: on a Pod that says nothing and shares no namespace of the node.
+/// `inject: {hostUsers: false}`: on a Pod that says nothing and shares nothing of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InjectHostUsers;
 
@@ -79,8 +80,15 @@ mod tests {
 
     #[test]
     fn offers_no_fix_and_injects_nothing_where_the_api_server_would_refuse_it() {
-        for field in ["hostNetwork", "hostPID", "hostIPC"] {
-            let text = format!(r#"{{"spec": {{"{field}": true, "containers": []}}}}"#);
+        let device = r#"{"name": "a", "volumeDevices": [{"name": "disk", "devicePath": "/dev/disk"}]}"#;
+        for field in [
+            r#""hostNetwork": true"#,
+            r#""hostPID": true"#,
+            r#""hostIPC": true"#,
+            &format!(r#""containers": [{device}]"#),
+            &format!(r#""initContainers": [{device}]"#),
+        ] {
+            let text = format!(r#"{{"spec": {{{field}}}}}"#);
             let pod: PodView<'_> = crate::pod::json::from_str(&text).expect("a Pod");
             let mut findings = Findings::default();
             HostUsers.check(&pod, &mut findings);
@@ -94,6 +102,8 @@ mod tests {
     fn injects_on_a_new_pod_that_says_nothing() {
         inject(&InjectHostUsers, UNSET, &["spec: {hostUsers: false}"]);
         inject(&InjectHostUsers, r#"{"spec": {"hostNetwork": false}}"#, &["spec: {hostUsers: false}"]);
+        let no_device = r#"{"spec": {"containers": [{"name": "a", "volumeDevices": []}, {"name": "b", "volumeDevices": null}]}}"#;
+        inject(&InjectHostUsers, no_device, &["spec: {hostUsers: false}"]);
         inject(&InjectHostUsers, r#"{"spec": {"hostUsers": true}}"#, &[]);
         inject(&InjectHostUsers, WINDOWS, &[]);
         inject_into(&InjectHostUsers, UNSET, Target::Ephemeral(&[0]), &[]);

@@ -1,20 +1,18 @@
 //! Tries every suggested fix before anybody is told of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::control::finding::Identity;
 use crate::control::{Finding, Findings};
-use crate::pod::PodView;
+use crate::pod::{Edit, PodView};
 use crate::policy::{Policy, PolicySet};
 
 use super::Judged;
 
 /// Marks the findings whose fix, made together with all the others, removes them and brings nothing new.
 pub(super) fn prove(set: &PolicySet, pod: &PodView<'_>, judged: &mut [Judged<'_>]) {
-    let mut mended = pod.clone();
-    for fix in judged.iter().filter_map(|it| it.finding.fix.as_ref()) {
-        fix.apply(&mut mended);
-    }
+    complete(set, pod, judged);
+    let mended = mended(pod, judged.iter());
     let left = check_all(set, judged, &mended);
     let left: HashSet<Identity<'_>> = left.iter().map(Finding::identity).collect();
     let known: HashSet<Identity<'_>> = judged.iter().map(|it| it.finding.identity()).collect();
@@ -28,6 +26,37 @@ pub(super) fn prove(set: &PolicySet, pod: &PodView<'_>, judged: &mut [Judged<'_>
     for (it, proven) in judged.iter_mut().zip(proven) {
         it.fix_is_proven = proven;
     }
+}
+
+/// Suggests what is possible only beside other fixes: `allowPrivilegeEscalation` may be false once `privileged` is.
+/// Only among the findings of a rejection, which are told together.
+fn complete(set: &PolicySet, pod: &PodView<'_>, judged: &mut [Judged<'_>]) {
+    let lacks_fix = |it: &Judged<'_>| it.rejects() && it.finding.fix.is_none();
+    if !judged.iter().any(lacks_fix) {
+        return;
+    }
+    let mended = mended(pod, judged.iter().filter(|it| it.rejects()));
+    let left = check_all(set, judged, &mended);
+    let fixes: HashMap<Identity<'_>, &Edit<'static>> = left
+        .iter()
+        .filter_map(|it| Some((it.identity(), it.fix.as_ref()?)))
+        .collect();
+    for it in judged.iter_mut().filter(|it| lacks_fix(it)) {
+        let fix = fixes.get(&it.finding.identity()).copied().cloned();
+        it.finding.fix = fix;
+    }
+}
+
+/// The Pod with the fixes of these findings made.
+fn mended<'a, 'j, 's: 'j>(
+    pod: &PodView<'a>,
+    judged: impl Iterator<Item = &'j Judged<'s>>,
+) -> PodView<'a> {
+    let mut mended = pod.clone();
+    for fix in judged.filter_map(|it| it.finding.fix.as_ref()) {
+        fix.apply(&mut mended);
+    }
+    mended
 }
 
 fn check_all(set: &PolicySet, judged: &[Judged<'_>], pod: &PodView<'_>) -> Vec<Finding> {

@@ -17,6 +17,9 @@ pub struct Group<'d, 's> {
 /// costs no more time than it is worth.
 const MAX_MERGED: usize = 1000;
 
+/// Containers that are named where room is scarce.
+const MAX_NAMES: usize = 3;
+
 /// Merges findings that differ only in the container; the order stays that of the first of each.
 pub fn group<'d, 's>(findings: impl IntoIterator<Item = &'d Judged<'s>>) -> Vec<Group<'d, 's>> {
     let mut groups: Vec<Group<'d, 's>> = Vec::new();
@@ -68,6 +71,16 @@ impl<'d, 's> Group<'d, 's> {
     /// Who is meant: `containers "a", "b": `; nothing for the Pod as a whole.
     #[must_use]
     pub fn who(&self) -> String {
+        self.who_of(usize::MAX)
+    }
+
+    /// As [`Self::who`], where room is scarce: `containers "a", "b", "c" and 37 more: `.
+    #[must_use]
+    pub fn who_briefly(&self) -> String {
+        self.who_of(MAX_NAMES)
+    }
+
+    fn who_of(&self, most: usize) -> String {
         match &self.first().finding.subject {
             Subject::Pod => String::new(),
             Subject::Volume { name, .. } => format!("volume \"{}\": ", clean(name, MAX_VALUE)),
@@ -85,26 +98,30 @@ impl<'d, 's> Group<'d, 's> {
                 } else {
                     "containers"
                 };
-                format!("{noun} {}: ", quoted(names))
+                let shown = quoted(names.iter().copied().take(most));
+                match names.len().saturating_sub(most) {
+                    0 => format!("{noun} {shown}: "),
+                    more => format!("{noun} {shown} and {more} more: "),
+                }
             }
         }
     }
 
-    /// The exact path for this kind; several containers of one list as `spec.containers[0,1].…`.
+    /// The exact path for this kind; several containers of one list as `spec.containers[0,2-5].…`.
     #[must_use]
     pub fn path(&self, kind: Kind) -> String {
         let finding = &self.first().finding;
         if self.members.len() == 1 {
             return clean(&kind.path(&finding.path()), 400);
         }
-        let mut places: Vec<(ContainerList, Vec<String>)> = Vec::new();
+        let mut places: Vec<(ContainerList, Vec<usize>)> = Vec::new();
         for member in &self.members {
             let Subject::Container { at, .. } = &member.finding.subject else {
                 continue;
             };
             match places.iter_mut().find(|(list, _)| *list == at.list) {
-                Some((_, indices)) => indices.push(at.index.to_string()),
-                None => places.push((at.list, vec![at.index.to_string()])),
+                Some((_, indices)) => indices.push(at.index),
+                None => places.push((at.list, vec![at.index])),
             }
         }
         let paths: Vec<String> = places
@@ -113,7 +130,7 @@ impl<'d, 's> Group<'d, 's> {
                 kind.path(&format!(
                     "spec.{}[{}].{}",
                     list.field(),
-                    indices.join(","),
+                    ranges(indices),
                     finding.field
                 ))
             })
@@ -153,5 +170,38 @@ impl<'d, 's> Group<'d, 's> {
             Some(rest) => format!("{}{rest}", kind.path("spec")),
             None => yaml,
         })
+    }
+}
+
+/// Ascending numbers, three or more in a row as a range: `0,1,4-7`.
+fn ranges(numbers: &[usize]) -> String {
+    numbers
+        .chunk_by(|one, next| one + 1 == *next)
+        .map(|run| match run {
+            [first, _, .., last] => format!("{first}-{last}"),
+            few => few
+                .iter()
+                .map(usize::to_string)
+                .collect::<Vec<_>>()
+                .join(","),
+        })
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_or_more_in_a_row_are_a_range() {
+        for (numbers, expected) in [
+            (vec![3], "3"),
+            (vec![0, 1], "0,1"),
+            (vec![0, 1, 2], "0-2"),
+            (vec![0, 2, 3, 5, 6, 7, 8, 10], "0,2,3,5-8,10"),
+        ] {
+            assert_eq!(ranges(&numbers), expected);
+        }
     }
 }

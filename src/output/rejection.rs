@@ -54,7 +54,11 @@ pub fn compact(object: &Object<'_>, decision: &Decision<'_>) -> String {
     let groups = group(rejecting.iter().copied());
     for (index, item) in groups.iter().enumerate() {
         let separator = if index == 0 { ": " } else { "; " };
-        let part = format!("{separator}{}{}", item.who(), item.statement(object.kind));
+        let part = format!(
+            "{separator}{}{}",
+            item.who_briefly(),
+            item.statement(object.kind)
+        );
         if out.len() + part.len() > MAX_COMPACT {
             out.push_str(&format!("; and {} more", groups.len() - index));
             break;

@@ -30,16 +30,17 @@ pub fn warnings(object: &Object<'_>, decision: &Decision<'_>) -> Vec<String> {
         .map(|item| {
             let first = item.first();
             let fate = match () {
-                () if first.existed => "broken before, not rejected: ",
+                // Also of one that it had before: to its Pods, which are new, that is no excuse.
                 () if object.kind.is_workload() && first.pod_mode == Mode::Enforce => {
                     "its Pods will be rejected: "
                 }
+                () if first.existed => "broken before, not rejected: ",
                 () => "",
             };
             let text = format!(
                 "{fate}{}: {}{}",
                 policy_names(item),
-                item.who(),
+                item.who_briefly(),
                 item.statement(object.kind)
             );
             clean(&text, MAX_LENGTH)

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::text::{Text, null_default};
 use super::volume::Volume;
@@ -122,6 +123,9 @@ pub struct Container<'a> {
     /// For read-only host paths.
     #[serde(borrow, default, deserialize_with = "null_default")]
     pub volume_mounts: Vec<VolumeMount<'a>>,
+    /// Only how many there are: the API server takes none beside `hostUsers: false`.
+    #[serde(default, deserialize_with = "null_default")]
+    pub volume_devices: Vec<IgnoredAny>,
     /// May name a host to call.
     #[serde(borrow)]
     pub liveness_probe: Option<Handler<'a>>,

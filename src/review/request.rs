@@ -49,6 +49,8 @@ pub enum Refusal {
 
 /// Controllers of the control plane: what they are told ends in an Event.
 const CONTROLLERS: &str = "system:serviceaccount:kube-system:";
+/// All of them at once, unless their manager was told to give each its service account.
+const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 
 // === impl Review ===
 
@@ -187,7 +189,8 @@ impl<'a> Review<'a> {
             return Answer::patched(self.uid(), pod, &decision);
         }
         let named = self.named(kind, object, pod);
-        let is_controller = request.user_info.username.starts_with(CONTROLLERS);
+        let user = &*request.user_info.username;
+        let is_controller = user.starts_with(CONTROLLERS) || user == CONTROLLER_MANAGER;
         Answer::decided(self.uid(), &named, &decision, is_controller)
     }
 

@@ -20,6 +20,7 @@ mod harness;
 use std::{
     env,
     io::{self, BufRead, BufReader},
+    path::Path,
     process::{ExitCode, Stdio},
     thread,
 };
@@ -29,13 +30,67 @@ use harness::{
     supervised_from,
 };
 
+const USAGE: &str = "\
+A real API server with podgate in front of it, to try things with kubectl.
+
+Usage: cargo run --example cluster [-- DIR | --no-gate]
+
+  DIR        policies to enforce instead of policies/
+  --no-gate  the API server alone";
+
+/// What to type next, and what comes of it with the shipped policies.
+const TRY: [(&str, &str); 7] = [
+    (
+        "kubectl run web --image=registry.example/web:1",
+        "admitted, with warnings",
+    ),
+    (
+        "kubectl get pod web --output yaml",
+        "what was injected: seccompProfile, allowPrivilegeEscalation",
+    ),
+    (
+        "kubectl run root --image=registry.example/root:1 --privileged",
+        "rejected, with the fix",
+    ),
+    (
+        "kubectl debug web --image=registry.example/tools:1 --profile=sysadmin",
+        "rejected",
+    ),
+    (
+        "kubectl debug web --image=registry.example/tools:1 --profile=restricted --attach=false",
+        "admitted",
+    ),
+    (
+        "kubectl create deployment api --image=registry.example/api:1",
+        "its template is warned of, and stays as it is",
+    ),
+    (
+        "kubectl create namespace shop && kubectl apply -f manifests/examples",
+        "the four of `podgate demo`",
+    ),
+];
+
 fn main() -> ExitCode {
     // Cargo builds no binaries for an example, so this one is also the `podgate serve` that it starts.
     let argument = env::args().nth(1);
-    if argument.as_deref() == Some("serve") {
-        return podgate::cli::main();
-    }
-    match run(argument.as_deref()) {
+    let result = match argument.as_deref() {
+        Some("serve") => return podgate::cli::main(),
+        Some("--help" | "-h") => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Some("--no-gate") => run(None),
+        // From the top of the repository, wherever this is started.
+        None => run(Some(Path::new("policies"))),
+        Some(directory) => match Path::new(directory).canonicalize() {
+            Ok(path) => run(Some(&path)),
+            Err(error) => {
+                say(&format!("{directory}: {error}\n\n{USAGE}"));
+                return ExitCode::FAILURE;
+            }
+        },
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&chain(&error));
@@ -44,29 +99,28 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(argument: Option<&str>) -> Result<(), ClusterError> {
+fn run(policies: Option<&Path>) -> Result<(), ClusterError> {
+    say("Starting etcd and kube-apiserver.");
     let cluster = Cluster::start()?;
     let _service_accounts = keep_service_accounts(cluster.kubectl())?;
-    let gate = match argument {
-        Some("--no-gate") => None,
-        directory => {
-            say("kube-apiserver is ready; registering podgate.");
-            Some(
-                cluster
-                    .gate("example")
-                    .judging_everything()
-                    .policies_from(directory.unwrap_or("policies"))
-                    .start(),
-            )
-        }
-    };
+    let gate = policies.map(|directory| {
+        say("Registering podgate.");
+        let gate = cluster.gate("example").judging_everything();
+        // A change counts at the second look.
+        gate.policies_from(&directory.to_string_lossy())
+            .arguments(&["--poll", "500ms"])
+            .start()
+    });
     print_introduction(cluster.kubectl());
     if let Some(gate) = &gate {
         println!(
-            "Policies, reloaded when you edit them: {}",
+            "Policies, a second after you edit them: {}",
             gate.policies().display()
         );
-        println!("What podgate logs: {}", gate.log_file().display());
+        println!(
+            "What podgate logs:                      {}",
+            gate.log_file().display()
+        );
     }
     println!("\nCtrl-C ends it and removes everything.");
     wait_for_interrupt()?;
@@ -81,22 +135,23 @@ fn print_introduction(kubectl: &Kubectl) {
         .expect("a program is in a directory");
     println!(
         "
-export KUBECONFIG={}
-export PATH={}:$PATH   # the kubectl of this API server
+An API server is ready. In another terminal:
 
-Then, in another terminal:
+  export KUBECONFIG={}
+  export PATH={}:$PATH   # the kubectl of this API server
 
-  kubectl run web --image=registry.example/web:1
-  kubectl get pod web --output yaml
-  kubectl run root --image=registry.example/root:1 --privileged
-  kubectl debug web --image=registry.example/tools:1 --profile=sysadmin
-  kubectl create deployment api --image=registry.example/api:1 --dry-run=server --output yaml
-  kubectl create namespace team-a && kubectl --namespace team-a apply -f your-pod.yaml
-
-There is no scheduler and no kubelet: Pods are judged and stored, and stay Pending.
+Then try:
 ",
         kubectl.kubeconfig.display(),
         directory.display()
+    );
+    for (command, outcome) in TRY {
+        println!("  # {outcome}\n  {command}");
+    }
+    println!(
+        "
+There is no scheduler, no kubelet and no controller: what is judged is stored, and Pods stay Pending.
+"
     );
 }
 

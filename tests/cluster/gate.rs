@@ -1,8 +1,31 @@
 //! The gate before a real API server, driven by the real kubectl: what a user sees and what is stored.
 
-use super::harness::cluster;
+mod annotations;
+mod availability;
+mod check;
+mod crowd;
+mod debugging;
+mod demo;
+mod dry_run;
+mod fixes;
+mod injection;
+mod namespaces;
+mod odd;
+mod rejection;
+mod token;
+mod updates;
+mod windows;
+mod workloads;
 
-const POLICY: &str = "apiVersion: podgate.dev/v1alpha1
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+use super::harness::{Gate, cluster};
+
+/// A policy that rejects some things and injects others.
+const STRICT: &str = "
+apiVersion: podgate.dev/v1alpha1
 kind: PodPolicy
 metadata: {name: strict}
 spec:
@@ -11,107 +34,83 @@ spec:
   inject: {allowPrivilegeEscalation: false, runAsNonRoot: true}
 ";
 
-fn pod(name: &str, security_context: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  containers:\n  - name: app\n    image: registry.example/app:1\n    securityContext: {security_context}\n"
-    )
+/// A gate with that policy, which tests share that only ask it; `None` when [`cluster`] is.
+fn strict() -> Option<&'static Gate<'static>> {
+    static SHARED: OnceLock<Gate<'static>> = OnceLock::new();
+    let cluster = cluster()?;
+    Some(SHARED.get_or_init(|| cluster.gate("strict").policy("strict.yaml", STRICT).start()))
 }
 
-#[test]
-fn a_rejected_pod_is_told_what_where_and_how_to_mend_it() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster.gate("reject").policy("strict.yaml", POLICY).start();
-    let ns = gate.namespace("reject");
-    let output = ns.apply(&pod("web", "{privileged: true}"));
-    output.expect_failure();
-    let text = ns.redact(&output.stderr);
-    let expected = "denied the request: Pod NAMESPACE/web breaks policy \"strict\": 1 finding (privileged)\n  \
-                    1. container \"app\": spec.containers[0].securityContext.privileged is true; must be false or unset\n     \
-                    fix: securityContext: {privileged: false}\n";
-    assert!(
-        text.starts_with("Error from server (Forbidden): ") && text.contains(expected),
-        "{text}"
-    );
-    ns.kubectl(&["get", "pod", "web"]).expect_failure();
+/// The level restricted, enforced.
+const RESTRICTED: &str = "
+apiVersion: podgate.dev/v1alpha1
+kind: PodPolicy
+metadata: {name: restricted}
+spec: {mode: enforce, level: restricted}
+";
+
+/// Everything that can be injected, but for a runtime class, which would have to exist.
+const INJECT_ALL: &str = "
+apiVersion: podgate.dev/v1alpha1
+kind: PodPolicy
+metadata: {name: inject-all}
+spec:
+  inject:
+    seccompProfile: RuntimeDefault
+    appArmorProfile: RuntimeDefault
+    allowPrivilegeEscalation: false
+    capabilities: {drop: [ALL]}
+    readOnlyRootFilesystem: true
+    runAsNonRoot: true
+    runAsUser: 10001
+    runAsGroup: 10001
+    fsGroup: 10001
+    supplementalGroups: [10001]
+    hostUsers: false
+    automountServiceAccountToken: false
+";
+
+/// A Pod of one container `app` with this security context.
+#[allow(clippy::needless_pass_by_value, reason = "callers write json!(…)")]
+fn pod(name: &str, security_context: Value) -> Value {
+    let mut container = json!({"name": "app", "image": "registry.example/app:1"});
+    if security_context != json!({}) {
+        container["securityContext"] = security_context;
+    }
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container]},
+    })
 }
 
-#[test]
-fn an_admitted_pod_is_stored_with_what_was_injected_and_nothing_else_changed() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster.gate("inject").policy("strict.yaml", POLICY).start();
-    let ns = gate.namespace("inject");
-    ns.apply(&pod("plain", "{}")).expect_success();
-    let stored = ns.get_json("pod", "plain");
-    assert_eq!(stored["spec"]["securityContext"]["runAsNonRoot"], true);
-    assert_eq!(
-        stored["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"],
-        false
-    );
-    ns.apply(&pod(
-        "own",
-        "{runAsNonRoot: false, allowPrivilegeEscalation: true}",
-    ))
-    .expect_success();
-    let stored = ns.get_json("pod", "own");
-    assert_eq!(
-        stored["spec"]["containers"][0]["securityContext"]["runAsNonRoot"],
-        false
-    );
-    assert_eq!(
-        stored["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"],
-        true
-    );
+/// What the level restricted asks of a container, without what can be said for the Pod.
+fn restricted_container() -> Value {
+    json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}})
 }
 
-#[test]
-fn a_deployment_is_warned_of_what_its_pods_will_meet() {
-    let Some(cluster) = cluster() else { return };
-    let gate = cluster.gate("warn").policy("strict.yaml", POLICY).start();
-    let ns = gate.namespace("warn");
-    let output = ns
-        .apply(
-            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n      hostPID: true\n      containers: [{name: app, image: registry.example/app:1}]\n",
-        );
-    output.expect_success();
-    let warning = "Warning: its Pods will be rejected: policy \"strict\": spec.template.spec.hostPID is true; must be false or unset";
-    assert!(output.stderr.contains(warning), "{output}");
+/// A Pod of one container `app` that the level restricted admits.
+fn restricted_pod(name: &str) -> Value {
+    let mut pod = pod(name, restricted_container());
+    pod["spec"]["securityContext"] =
+        json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
+    pod
 }
 
-#[test]
-fn a_pod_that_predates_the_policy_may_be_labelled_but_not_made_worse() {
-    let Some(cluster) = cluster() else { return };
-    let old = cluster.namespace("predates");
-    old.apply(&pod("old", "{privileged: true}"))
-        .expect_success();
-    let gate = cluster
-        .gate("predates")
-        .policy("strict.yaml", POLICY)
-        .start();
-    gate.judge(&old);
-    old.kubectl(&["label", "pod", "old", "a=b"])
-        .expect_success();
-    let mut debugged = old.get_json("pod", "old");
-    debugged["spec"]["ephemeralContainers"] = serde_json::json!([{"name": "debug", "image": "registry.example/debug:1", "securityContext": {"privileged": true}}]);
-    old.replace_subresource("pods/old/ephemeralcontainers", &debugged)
-        .expect_failure()
-        .expect_stderr(
-            "container \"debug\": spec.ephemeralContainers[0].securityContext.privileged is true",
-        );
+/// A Deployment `web` of such Pods.
+fn deployment(pod: &Value) -> Value {
+    let labels = json!({"app": "web"});
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod["spec"]},
+        },
+    })
 }
 
-#[test]
-fn a_gate_that_is_stopped_lets_nothing_in() {
-    let Some(cluster) = cluster() else { return };
-    let mut gate = cluster
-        .gate("stopped")
-        .policy("strict.yaml", POLICY)
-        .start();
-    let ns = gate.namespace("stopped");
-    ns.apply(&pod("first", "{}")).expect_success();
-    gate.stop();
-    ns.apply(&pod("second", "{}"))
-        .expect_failure()
-        .expect_stderr("failed calling webhook");
-    gate.start();
-    ns.apply(&pod("second", "{}")).expect_success();
+/// The entry of a list that has this name.
+#[track_caller]
+fn named<'v>(list: &'v Value, name: &str) -> &'v Value {
+    list.as_array()
+        .and_then(|list| list.iter().find(|it| it["name"] == name))
+        .unwrap_or_else(|| panic!("no {name:?} in {list:#}"))
 }

@@ -19,7 +19,12 @@ mod pki;
 mod process;
 mod registration;
 
-use std::{env, path::PathBuf, sync::OnceLock};
+use std::{
+    env,
+    path::PathBuf,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 
@@ -29,6 +34,7 @@ pub use self::{
     kubectl::{Kubectl, Output},
     namespace::{Namespace, default_service_account},
     process::{Supervised, supervised_from},
+    registration::LABEL,
 };
 use self::{
     assets::{Assets, AssetsError},
@@ -37,6 +43,9 @@ use self::{
 
 /// Where cargo put the binary under test; an example is built without it and is the gate itself.
 const PODGATE: Option<&str> = option_env!("CARGO_BIN_EXE_podgate");
+
+/// What the cluster tells the gate arrives within milliseconds.
+const AWAIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A running control plane with podgate's namespace and rights in it.
 pub struct Cluster {
@@ -152,6 +161,17 @@ impl Cluster {
     /// A gate to be given policies and started.
     pub fn gate(&self, prefix: &str) -> GateBuilder<'_> {
         GateBuilder::new(self, prefix)
+    }
+}
+
+/// Returns when something holds that the API server has yet to tell somebody about.
+#[track_caller]
+pub fn await_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + AWAIT_LIMIT;
+    while !holds() {
+        let in_time = Instant::now() < deadline;
+        assert!(in_time, "not after {AWAIT_LIMIT:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The plain install in `manifests/`, as a real API server sees it.
 
+use std::{fs, path::Path, process::Command};
+
 use serde_json::{Value, json};
 
 use super::harness::{SERVICE_ACCOUNT, cluster};
@@ -54,6 +56,73 @@ fn the_pods_of_the_deployment_are_accepted() {
     pod["metadata"]["name"] = json!("podgate");
 
     namespace.create_from(&pod.to_string()).expect_success();
+}
+
+/// What podgate asks of others. Its own namespace is excluded from the webhooks, so nobody else would ask it of podgate.
+const RESTRICTED: &str = "
+apiVersion: podgate.dev/v1alpha1
+kind: PodPolicy
+metadata: {name: restricted}
+spec:
+  mode: enforce
+  workloads: enforce
+  level: restricted
+  controls: {readOnlyRootFilesystem: {}, runAsUser: {ranges: [{min: 10000, max: 70000}]}}
+";
+
+#[test]
+fn the_deployment_keeps_what_podgate_asks_of_others() {
+    let Some(cluster) = cluster() else { return };
+    let gate = cluster
+        .gate("itself")
+        .policy("restricted.yaml", RESTRICTED)
+        .start();
+    let namespace = gate.namespace("itself");
+    let mut deployment = deployment();
+    deployment["metadata"]["namespace"] = json!(namespace.name);
+
+    let output = namespace.apply(&deployment.to_string());
+    output.expect_success();
+    assert_eq!(output.warnings(), Vec::<&str>::new());
+
+    // Not because nobody looked.
+    deployment["spec"]["template"]["spec"]["hostPID"] = json!(true);
+    namespace
+        .apply(&deployment.to_string())
+        .expect_failure()
+        .expect_stderr("  1. spec.template.spec.hostPID is true; must be false or unset");
+}
+
+#[test]
+fn check_has_nothing_to_say_about_the_deployment_either() {
+    let directory = tempfile::tempdir().unwrap();
+    let policies = directory.path().join("policies");
+    fs::create_dir(&policies).unwrap();
+    fs::write(policies.join("restricted.yaml"), RESTRICTED).unwrap();
+    let check = |manifest: &Path| {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_podgate"));
+        check.arg("check").arg(manifest).arg("--output=json");
+        let output = check.arg("--policies").arg(&policies).output().unwrap();
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), found)
+    };
+
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/deployment.yaml");
+    let (status, found) = check(&shipped);
+    assert_eq!(status, Some(0), "{found:#}");
+    assert_eq!(found["judged"], 1, "{found:#}");
+    assert_eq!(found["objects"][0]["findings"], json!([]), "{found:#}");
+
+    // Not because nobody looked.
+    let worse = directory.path().join("worse.yaml");
+    let text = fs::read_to_string(&shipped).unwrap();
+    fs::write(&worse, text.replace("drop: [ALL]", "drop: []")).unwrap();
+    let (status, found) = check(&worse);
+    assert_eq!(status, Some(1), "{found:#}");
+    assert_eq!(
+        found["objects"][0]["findings"][0]["control"], "capabilities",
+        "{found:#}"
+    );
 }
 
 #[test]

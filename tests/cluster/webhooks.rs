@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::harness::{Gate, Namespace, cluster};
+use super::harness::{Gate, LABEL, Namespace, cluster};
 
 const NOBODY_ANSWERS: &str = "connect: connection refused";
 
@@ -151,6 +151,43 @@ fn what_cannot_change_what_a_pod_may_do_needs_no_answer() {
     namespace
         .kubectl(&["delete", "pod", "old", "--now"])
         .expect_success();
+}
+
+#[test]
+fn what_repairs_the_cluster_needs_no_answer() {
+    let Some(cluster) = cluster() else { return };
+    let gate = cluster.gate("repair").register();
+    let excluded = ["kube-system", "podgate-system"];
+    for namespace in excluded {
+        // This gate would judge them, were they not excluded by name.
+        let label = format!("{LABEL}={}", gate.name());
+        cluster
+            .kubectl()
+            .run(&["label", "namespace", namespace, &label, "--overwrite"])
+            .expect_success();
+        cluster
+            .kubectl()
+            .run(&[
+                "create",
+                "serviceaccount",
+                "repair",
+                "--namespace",
+                namespace,
+            ])
+            .expect_success();
+    }
+    // The API server hears of labels in their order: when it has heard of this one, it has heard of those.
+    gate.judge(&cluster.namespace("repaired"));
+
+    let mut pod = pod("repair");
+    pod["spec"]["serviceAccountName"] = json!("repair");
+    for namespace in excluded {
+        let create = ["create", "--namespace", namespace, "-f", "-"];
+        cluster
+            .kubectl()
+            .run_with_input(&create, &pod.to_string())
+            .expect_success();
+    }
 }
 
 #[test]

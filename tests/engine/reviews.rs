@@ -34,6 +34,60 @@ fn a_rejection_says_what_where_and_how_to_mend_it() {
 }
 
 #[test]
+fn a_fix_that_another_one_makes_possible_is_told_with_it() {
+    // The API server takes no `allowPrivilegeEscalation: false` beside `privileged: true`.
+    let pod = json!({"metadata": {"name": "web"}, "spec": {"containers": [
+        {"name": "app", "image": "a", "securityContext": {"privileged": true}}]}});
+    let alone = policy("{mode: enforce, controls: {allowPrivilegeEscalation: {}}}");
+    let response = validate(&alone, &create("", "pods", &pod));
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(!message.contains("fix: "), "{message}");
+    let both = policy("{mode: enforce, controls: {privileged: {}, allowPrivilegeEscalation: {}}}");
+    let response = validate(&both, &create("", "pods", &pod));
+    let message = response["status"]["message"].as_str().unwrap();
+    for fix in ["{privileged: false}", "{allowPrivilegeEscalation: false}"] {
+        let line = format!("\n     fix: securityContext: {fix}\n");
+        assert!(message.contains(&line), "{message}");
+    }
+    // Who is only warned of `privileged` is not told to mend it, so the rest of the fix would not be accepted.
+    let split = policy(
+        "{mode: enforce, controls: {privileged: {mode: warn}, allowPrivilegeEscalation: {}}}",
+    );
+    let response = validate(&split, &create("", "pods", &pod));
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(!message.contains("fix: "), "{message}");
+}
+
+#[test]
+fn where_room_is_scarce_many_containers_do_not_crowd_out_what_is_wrong() {
+    let containers: Vec<_> = (0..40)
+        .map(|it| json!({"name": format!("worker-{it}"), "image": "a", "securityContext": {"privileged": true}}))
+        .collect();
+    let mut pod = json!({"metadata": {"name": "web"}, "spec": {"containers": containers}});
+    let statement = "containers \"worker-0\", \"worker-1\", \"worker-2\" and 37 more: \
+                     spec.containers[0-39].securityContext.privileged is true; must be false or unset";
+    let warn = policy("{mode: warn, controls: {privileged: {}}}");
+    let response = validate(&warn, &create("", "pods", &pod));
+    assert_eq!(
+        response["warnings"],
+        json!([format!("policy \"p\": {statement}")])
+    );
+    // A controller puts the text into an Event.
+    pod["metadata"]["ownerReferences"] =
+        json!([{"kind": "ReplicaSet", "name": "web-1", "controller": true}]);
+    let mut review = create("", "pods", &pod);
+    review["request"]["userInfo"]["username"] =
+        json!("system:serviceaccount:kube-system:replicaset-controller");
+    let enforce = policy("{mode: enforce, controls: {privileged: {}}}");
+    assert_eq!(
+        validate(&enforce, &review)["status"]["message"],
+        format!(
+            "Pod shop/web (of ReplicaSet web-1) breaks policy \"p\": 40 findings (privileged): {statement}"
+        )
+    );
+}
+
+#[test]
 fn a_template_is_warned_of_at_its_own_path() {
     let deployment = json!({"metadata": {"name": "web"}, "spec": {"template": {"spec": {"containers": [
         {"name": "app", "image": "a", "securityContext": {"privileged": true}}]}}}});
@@ -49,6 +103,17 @@ fn a_template_is_warned_of_at_its_own_path() {
                 spec.template.spec.containers[0].securityContext.privileged is true; must be false or unset"
         ])
     );
+    // An edit that leaves it as it was is admitted, but its Pods are not.
+    let edited = update("apps", "deployments", &deployment, &deployment);
+    let strict = policy("{mode: enforce, workloads: enforce, controls: {privileged: {}}}");
+    for set in [
+        policy("{mode: enforce, controls: {privileged: {}}}"),
+        strict,
+    ] {
+        let edited = validate(&set, &edited);
+        assert_eq!(edited["allowed"], true);
+        assert_eq!(edited["warnings"], response["warnings"]);
+    }
     let strict = policy("{mode: enforce, workloads: enforce, controls: {privileged: {}}}");
     assert_eq!(
         validate(&strict, &create("apps", "deployments", &deployment))["allowed"],
@@ -159,17 +224,19 @@ fn a_controller_is_told_in_one_line_that_fits_an_event() {
         {"kind": "ReplicaSet", "name": "web-7d", "controller": true}]}, "spec": {"containers": [{"name": "a", "securityContext": {"privileged": true}}]}}),
     );
     review["request"]["name"] = json!("");
-    review["request"]["userInfo"]["username"] =
-        json!("system:serviceaccount:kube-system:replicaset-controller");
-    let response = validate(
-        &policy("{mode: enforce, controls: {privileged: {}}}"),
-        &review,
-    );
-    assert_eq!(
-        response["status"]["message"],
-        "Pod shop/web-7d- (of ReplicaSet web-7d) breaks policy \"p\": 1 finding (privileged): container \"a\": \
-         spec.containers[0].securityContext.privileged is true; must be false or unset"
-    );
+    let set = policy("{mode: enforce, controls: {privileged: {}}}");
+    for controller in [
+        "system:serviceaccount:kube-system:replicaset-controller",
+        "system:kube-controller-manager",
+    ] {
+        review["request"]["userInfo"]["username"] = json!(controller);
+        let response = validate(&set, &review);
+        assert_eq!(
+            response["status"]["message"],
+            "Pod shop/web-7d- (of ReplicaSet web-7d) breaks policy \"p\": 1 finding (privileged): container \"a\": \
+             spec.containers[0].securityContext.privileged is true; must be false or unset"
+        );
+    }
 }
 
 #[test]

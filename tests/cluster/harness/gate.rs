@@ -168,6 +168,11 @@ impl<'c> GateBuilder<'c> {
 // === impl Gate ===
 
 impl Gate<'_> {
+    /// What tells this gate from the others: where its webhook configurations end, and its label's value.
+    pub fn name(&self) -> &str {
+        self.scope.service_namespace()
+    }
+
     /// A new namespace that this gate judges.
     #[track_caller]
     pub fn namespace(&self, prefix: &str) -> Namespace {

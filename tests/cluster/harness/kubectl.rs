@@ -119,6 +119,21 @@ impl Output {
             .unwrap_or_else(|error| panic!("standard output is not JSON: {error}\n{self}"))
     }
 
+    /// The `Status` with which the API server refused something, as kubectl logs it from `-v=5` on.
+    #[track_caller]
+    pub fn status_object(&self) -> serde_json::Value {
+        let (_, logged) = self
+            .stderr
+            .split_once("server response object: ")
+            .unwrap_or_else(|| panic!("no response of the API server\n{self}"));
+        // Whatever is logged or printed after it is no part of it.
+        serde_json::Deserializer::from_str(logged)
+            .into_iter()
+            .next()
+            .and_then(Result::ok)
+            .unwrap_or_else(|| panic!("the response of the API server is not JSON\n{self}"))
+    }
+
     /// The warnings kubectl printed, without their `Warning: `.
     pub fn warnings(&self) -> Vec<&str> {
         self.stderr

@@ -145,3 +145,51 @@ fn seccomp_annotation_beside_a_field() {
         ],
     );
 }
+
+/// An update that only changes annotations does not reach podgate: see `pod-spec-changed` in `manifests/webhooks.yaml`.
+#[test]
+fn app_armor_annotations_of_an_existing_pod_stay_as_they_are_and_seccomp_ones_do_nothing() {
+    let Some(cluster) = cluster() else { return };
+    let namespace = cluster.namespace("annotated");
+    for (name, annotations) in [
+        ("plain", json!({})),
+        ("annotated", json!({APP_ARMOR: "runtime/default"})),
+    ] {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "annotations": annotations},
+            "spec": {"containers": [{"name": "app", "image": "registry.example/app:1"}]},
+        });
+        namespace.create_from(&pod.to_string()).expect_success();
+    }
+    let annotate = |pod: &str, change: &str| {
+        namespace.kubectl(&["annotate", "--overwrite", "pod", pod, change])
+    };
+
+    for (pod, change, refusal) in [
+        (
+            "plain",
+            format!("{APP_ARMOR}=unconfined"),
+            "may not add AppArmor annotations",
+        ),
+        (
+            "annotated",
+            format!("{APP_ARMOR}=unconfined"),
+            "may not remove or update AppArmor annotations",
+        ),
+        (
+            "annotated",
+            format!("{APP_ARMOR}-"),
+            "may not remove or update AppArmor annotations",
+        ),
+    ] {
+        annotate(pod, &change)
+            .expect_failure()
+            .expect_stderr(refusal);
+    }
+
+    let before = namespace.get_json("pod", "plain");
+    for key in [SECCOMP_POD, SECCOMP_CONTAINER] {
+        annotate("plain", &format!("{key}=unconfined")).expect_success();
+    }
+    assert_eq!(namespace.get_json("pod", "plain")["spec"], before["spec"]);
+}
