@@ -24,6 +24,7 @@ pub struct ObjectError {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Templated<'a> {
     #[serde(borrow)]
     metadata: Option<Metadata<'a>>,
@@ -32,12 +33,14 @@ struct Templated<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct TemplatedSpec<'a> {
     #[serde(borrow)]
     template: Option<PodView<'a>>,
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct PodTemplate<'a> {
     #[serde(borrow)]
     metadata: Option<Metadata<'a>>,
@@ -46,6 +49,7 @@ struct PodTemplate<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct CronJob<'a> {
     #[serde(borrow)]
     metadata: Option<Metadata<'a>>,
@@ -54,13 +58,14 @@ struct CronJob<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct CronJobSpec<'a> {
     #[serde(borrow)]
     job_template: Option<JobTemplate<'a>>,
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct JobTemplate<'a> {
     #[serde(borrow)]
     spec: Option<TemplatedSpec<'a>>,

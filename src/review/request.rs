@@ -51,7 +51,7 @@ pub enum Refusal {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an AdmissionReview")]
 struct AdmissionReview<'a> {
     #[serde(borrow)]
     api_version: Option<Text<'a>>,
@@ -62,7 +62,7 @@ struct AdmissionReview<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct AdmissionRequest<'a> {
     #[serde(borrow, default, deserialize_with = "null_default")]
     uid: Text<'a>,
@@ -85,6 +85,7 @@ struct AdmissionRequest<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
 struct Resource<'a> {
     #[serde(borrow, default, deserialize_with = "null_default")]
     group: Text<'a>,
@@ -93,12 +94,16 @@ struct Resource<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
 struct UserInfo<'a> {
     #[serde(borrow, default, deserialize_with = "null_default")]
     username: Text<'a>,
     #[serde(borrow, default, deserialize_with = "null_default")]
     groups: Vec<Text<'a>>,
 }
+
+/// Characters of why an object cannot be read: a path may hold keys of any length.
+const MAX_REASON: usize = 1000;
 
 /// Controllers of the control plane: what they are told ends in an Event.
 const CONTROLLERS: &str = "system:serviceaccount:kube-system:";
@@ -186,6 +191,21 @@ impl<'a> Review<'a> {
             && self.operation() != Operation::Other
     }
 
+    /// Why it cannot be told whether podgate has to judge this. Every API server says both.
+    fn unclear(&self) -> Option<String> {
+        if self.request.resource.resource.is_empty() {
+            return Some("request.resource.resource is missing".to_owned());
+        }
+        match &*self.request.operation {
+            "CREATE" | "UPDATE" | "DELETE" | "CONNECT" => None,
+            "" => Some("request.operation is missing".to_owned()),
+            other => Some(format!(
+                "request.operation is {}; expected CREATE, UPDATE, DELETE or CONNECT",
+                output::text::quoted([other])
+            )),
+        }
+    }
+
     /// Decides the review and writes the answer. `labels` are the namespace's, if they can be known.
     #[must_use]
     pub fn answer(
@@ -195,13 +215,19 @@ impl<'a> Review<'a> {
         labels: Option<&BTreeMap<String, String>>,
     ) -> Answer {
         let request = &self.request;
+        if let Some(why) = self.unclear() {
+            let message =
+                format!("podgate cannot judge this request, so it is not admitted: {why}");
+            return deny(self.uid(), 400, "BadRequest", &message);
+        }
         let Some(kind) = self.kind().filter(|_| self.is_judged()) else {
             return Answer::allowed(self.uid());
         };
         let unreadable = |what: &str, why: String| {
             let message = format!(
-                "podgate cannot judge this {}, so it is not admitted: {what} {why}",
-                kind.name()
+                "podgate cannot judge this {}, so it is not admitted: {what} {}",
+                kind.name(),
+                output::text::clean(&why, MAX_REASON)
             );
             deny(self.uid(), 400, "BadRequest", &message)
         };
@@ -213,7 +239,16 @@ impl<'a> Review<'a> {
             Err(error) => return unreadable("request.object cannot be read:", error.to_string()),
         };
         let Some(pod) = &object.pod else {
-            return Answer::allowed(self.uid());
+            // A workload without a template is refused by the API server itself. Another object is not.
+            if request.sub_resource.is_empty() {
+                return Answer::allowed(self.uid());
+            }
+            let why = format!(
+                "has no {}, and podgate does not know the subresource {}",
+                kind.template().join("."),
+                output::text::quoted([&*request.sub_resource])
+            );
+            return unreadable("request.object", why);
         };
         let old = match request
             .old_object
