@@ -1,4 +1,4 @@
-//! Every answer of the webhook port that is not the engine's, in one place: status, reason and one clear sentence.
+//! Every answer of the webhook port that is no answer to a review, in one place: status, reason and one clear sentence.
 //!
 //! Written as a Kubernetes `Status`, because the API server's webhook client prefers the message of one to its own
 //! generic text (client-go `rest/request.go`, `Result.Error`), so that `kubectl` shows ours.
@@ -31,6 +31,9 @@ pub(crate) enum Refusal {
     SlowBody(Duration),
     #[error("the body could not be read to its end")]
     BrokenBody,
+    /// What the engine says about a body that it cannot answer as a review.
+    #[error("{0}")]
+    NoReview(String),
     #[error("the body is larger than {limit} bytes, the most that podgate reads")]
     TooLarge { limit: usize },
     #[error("the content type must be application/json, not {0:?}")]
@@ -70,7 +73,7 @@ impl Refusal {
             Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::SlowBody(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::BrokenBody | Self::NoReview(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) | Self::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -84,12 +87,30 @@ impl Refusal {
             Self::Panicked => "InternalError",
             Self::Overloaded { .. } => "ServiceUnavailable",
             Self::DeadlineExceeded(_) | Self::SlowBody(_) => "Timeout",
-            Self::BrokenBody => "BadRequest",
+            Self::BrokenBody | Self::NoReview(_) => "BadRequest",
             Self::TooLarge { .. } => "RequestEntityTooLarge",
             Self::MediaType(_) | Self::Encoding(_) => "UnsupportedMediaType",
             Self::Method => "MethodNotAllowed",
             Self::Path => "NotFound",
         }
+    }
+
+    /// The `Status`, as one line of JSON.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let message = format!("podgate: {self}");
+        let body = serde_json::to_vec(&Status {
+            kind: "Status",
+            api_version: "v1",
+            metadata: Empty {},
+            status: "Failure",
+            message: &message,
+            reason: self.reason(),
+            code: self.status().as_u16(),
+        });
+        // A struct of strings and a number always serialises; if it ever did not, the message alone would do.
+        let mut body = body.unwrap_or_else(|_| message.into_bytes());
+        body.push(b'\n');
+        body
     }
 
     /// A header that tells the client what to do next.
@@ -109,21 +130,9 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let status = self.status();
-        let message = format!("podgate: {self}");
-        let body = serde_json::to_vec(&Status {
-            kind: "Status",
-            api_version: "v1",
-            metadata: Empty {},
-            status: "Failure",
-            message: &message,
-            reason: self.reason(),
-            code: status.as_u16(),
-        });
-        // A struct of strings and a number always serialises; if it ever did not, the message alone would do.
-        let mut body = body.unwrap_or_else(|_| message.into_bytes());
-        body.push(b'\n');
-        let mut response = (status, [(CONTENT_TYPE, "application/json")], body).into_response();
+        let body = self.body();
+        let mut response =
+            (self.status(), [(CONTENT_TYPE, "application/json")], body).into_response();
         if let Some((name, value)) = self.advice() {
             response.headers_mut().insert(name, value);
         }
