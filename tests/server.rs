@@ -2,12 +2,16 @@
 //! Times are shortened through `Config`, so that deadlines are met in milliseconds.
 
 mod server {
+    mod bad_objects;
+    mod bad_reviews;
     mod binary;
     mod certificates;
     mod connections;
     mod directory;
     mod drain;
     mod health;
+    mod judged;
     mod refusals;
     mod support;
+    mod unknown;
 }

@@ -1,4 +1,4 @@
-//! A server on free ports, a stub engine, and a client that trusts it.
+//! A server on free ports, with a stub or the real engine, and a client that trusts it.
 
 use std::{
     io,
@@ -13,8 +13,10 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use podgate::policy::shipped;
 use podgate::server::{
     Config, Drained, Health, Reviewer, ServeError, Serving, Shutdown, Timeouts,
+    engine::Engine,
     gate::{Endpoint, Outcome, Reply},
     install_crypto_provider, serve,
 };
@@ -127,8 +129,24 @@ impl Server {
             release: Some(Semaphore::new(0)),
             ..Stub::default()
         });
+        Self::of(config, shutdown, stub.clone(), stub).await
+    }
+
+    /// With the real engine and the shipped policies; its stub stays idle.
+    pub(crate) async fn judging() -> Self {
+        let engine = Engine::new(shipped().expect("they are sound"), None);
+        let stub = Arc::new(Stub::default());
+        Self::of(config(), Shutdown::default(), Arc::new(engine), stub).await
+    }
+
+    async fn of<R: Reviewer>(
+        config: Config,
+        shutdown: Shutdown,
+        reviewer: Arc<R>,
+        stub: Arc<Stub>,
+    ) -> Self {
         let health = Health::default();
-        let serving = serve(config, stub.clone(), health.clone(), shutdown.clone())
+        let serving = serve(config, reviewer, health.clone(), shutdown.clone())
             .await
             .expect("it starts");
         let ca = serving.ca().map(str::to_owned).unwrap_or_default();
