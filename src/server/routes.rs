@@ -149,9 +149,11 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
     if !media_type.trim().eq_ignore_ascii_case("application/json") {
         return Err(Refusal::MediaType(shown(content_type)));
     }
-    match headers.get(CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => Err(Refusal::Encoding(shown(Some(encoding)))),
-        _ => Ok(()),
+    let encodings = headers.get_all(CONTENT_ENCODING);
+    let is_other = |value: &&HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+    match encodings.iter().find(is_other) {
+        Some(encoding) => Err(Refusal::Encoding(shown(Some(encoding)))),
+        None => Ok(()),
     }
 }
 
