@@ -3,6 +3,7 @@
 
 mod server {
     mod bad_objects;
+    mod bad_requests;
     mod bad_reviews;
     mod binary;
     mod certificates;
@@ -10,6 +11,7 @@ mod server {
     mod directory;
     mod drain;
     mod health;
+    mod hostile;
     mod judged;
     mod refusals;
     mod support;

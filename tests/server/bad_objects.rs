@@ -72,13 +72,19 @@ async fn every_field_of_a_pod_of_a_wrong_type_denies_it_by_the_path() {
         value,
     } in nodes
     {
-        for (wrong, said) in mistyped(&value) {
+        // Every list has the same containers: one wrong type is enough in the others.
+        let most = if is_in_another_list(&path) { 1 } else { 5 };
+        for (wrong, said) in mistyped(&value).into_iter().take(most) {
             let body = pod_review(&with(&pod, &pointer, Some(wrong)).to_string());
             let start = format!("{UNREADABLE}{path}: invalid type: {said}, expected ");
             let message = judge.denial(body).await;
             assert!(message.starts_with(&start), "{message}\nis not\n{start}");
         }
     }
+}
+
+fn is_in_another_list(path: &str) -> bool {
+    path.starts_with("spec.initContainers[0].") || path.starts_with("spec.ephemeralContainers[0].")
 }
 
 /// Where `null` is refused, as a value that no API server sends: everywhere else it means absent.
@@ -99,6 +105,9 @@ async fn null_means_the_same_as_absent_or_denies_by_the_path() {
     let mut judge = Judge::start().await;
     let pod = full_pod();
     for Node { path, pointer, .. } in nodes(&pod) {
+        if is_in_another_list(&path) {
+            continue;
+        }
         let null = pod_review(&with(&pod, &pointer, Some(Value::Null)).to_string());
         if refuses_null(&path) {
             let message = judge.denial(null).await;

@@ -28,7 +28,11 @@ pub(crate) struct Node {
 
 impl Judge {
     pub(crate) async fn start() -> Self {
-        Self(Server::judging().await.connect().await)
+        Self::of(&Server::judging().await).await
+    }
+
+    pub(crate) async fn of(server: &Server) -> Self {
+        Self(server.connect().await)
     }
 
     pub(crate) async fn send(&mut self, endpoint: &str, body: impl Into<Bytes>) -> Answer {

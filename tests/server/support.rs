@@ -298,6 +298,14 @@ pub(crate) async fn tls_with(
     ca: &str,
     versions: &[&'static SupportedProtocolVersion],
 ) -> io::Result<TlsStream<TcpStream>> {
+    tls_over(TcpStream::connect(address).await?, ca, versions).await
+}
+
+pub(crate) async fn tls_over(
+    stream: TcpStream,
+    ca: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> io::Result<TlsStream<TcpStream>> {
     install_crypto_provider();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(ca.as_bytes()).flatten());
@@ -306,7 +314,6 @@ pub(crate) async fn tls_with(
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let name = ServerName::try_from("podgate.podgate-system.svc").expect("it is a name");
-    let stream = TcpStream::connect(address).await?;
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
@@ -317,6 +324,38 @@ pub(crate) async fn exchange(stream: &mut TlsStream<TcpStream>, bytes: &[u8]) ->
     stream.write_all(bytes).await.expect("it takes the bytes");
     stream.flush().await.expect("it takes the bytes");
     read_to_close(stream).await
+}
+
+/// As [`exchange`], of a server that may refuse before it has taken everything. The answers: status and what they say.
+pub(crate) async fn answers(server: &Server, request: impl AsRef<[u8]>) -> Vec<(u16, String)> {
+    let stream = server.tls().await.expect("the handshake succeeds");
+    let (mut read, mut write) = tokio::io::split(stream);
+    let send = async {
+        let _ = write.write_all(request.as_ref()).await;
+        let _ = write.flush().await;
+    };
+    let (text, ()) = tokio::join!(read_to_close(&mut read), send);
+    let heads = text.split("HTTP/1.1 ").filter(|text| !text.is_empty());
+    heads.map(said).collect()
+}
+
+/// Status and body of one answer; of a `Status` its message, and of a review whether it is allowed.
+fn said(answer: &str) -> (u16, String) {
+    let status = answer.split(' ').next().unwrap_or_default();
+    let status = status.parse().expect("it begins with its status");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("the head ends");
+    let json = serde_json::from_str::<serde_json::Value>(body).unwrap_or_default();
+    assert_eq!(
+        json.is_object(),
+        head.contains("content-type: application/json"),
+        "{answer}"
+    );
+    let said = match (&json["message"], &json["response"]["allowed"]) {
+        (serde_json::Value::String(message), _) => message.clone(),
+        (_, serde_json::Value::Bool(allowed)) => format!("allowed: {allowed}"),
+        _ => body.to_owned(),
+    };
+    (status, said)
 }
 
 /// Everything until the other side closes, in good order or not.
