@@ -4,15 +4,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::judged::{ENDPOINTS, Judge, plain_pod, pod_review};
-use super::support::{Server, answers, exchange, post, read_to_close};
+use super::support::{Server, exchange, read_to_close};
+use super::wire::{answers, says};
 
-const MIB: usize = 1024 * 1024;
 const METHOD: &str = "podgate: only POST of an AdmissionReview is served here";
 const PATH: &str =
     "podgate: there is nothing at this path; podgate serves POST /validate and POST /mutate";
-const BROKEN: &str = "podgate: the body could not be read to its end";
-const TOO_LARGE: &str =
-    "podgate: the body is larger than 7340032 bytes, the most that podgate reads";
 const ALLOWED: &str = "allowed: true";
 
 fn good() -> String {
@@ -26,13 +23,6 @@ fn request(line: &str, headers: &str, body: &[u8]) -> Vec<u8> {
         body.len()
     );
     [head.as_bytes(), body].concat()
-}
-
-async fn says(server: &Server, request: impl AsRef<[u8]>, status: u16, said: &str) {
-    let request = request.as_ref();
-    let shown = String::from_utf8_lossy(&request[..request.len().min(300)]).into_owned();
-    let found = answers(server, request).await;
-    assert_eq!(found, [(status, said.to_owned())], "{shown}");
 }
 
 #[tokio::test]
@@ -217,145 +207,6 @@ async fn content_is_json_and_nothing_around_it() {
             .await;
         }
     }
-}
-
-/// A request whose body comes in chunks.
-fn chunked(chunks: &str) -> String {
-    format!(
-        "POST /validate HTTP/1.1\r\nHost: p\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Transfer-Encoding: chunked\r\n\r\n{chunks}"
-    )
-}
-
-#[tokio::test]
-async fn a_body_in_chunks_is_one_body_or_broken() {
-    let server = Server::judging().await;
-    for size in [1, 7, 10_000] {
-        let body = good();
-        let pieces = body.as_bytes().chunks(size);
-        let chunks: String = pieces
-            .map(|piece| {
-                format!(
-                    "{:X};a=b\r\n{}\r\n",
-                    piece.len(),
-                    String::from_utf8_lossy(piece)
-                )
-            })
-            .collect();
-        says(
-            &server,
-            chunked(&format!("{chunks}0\r\n\r\n")),
-            200,
-            ALLOWED,
-        )
-        .await;
-        says(
-            &server,
-            chunked(&format!("{chunks}0\r\nX-Trailer: a\r\n\r\n")),
-            200,
-            ALLOWED,
-        )
-        .await;
-    }
-    for (chunks, said) in [
-        (
-            "0\r\n\r\n",
-            "podgate: the body is empty; expected an AdmissionReview of admission.k8s.io/v1",
-        ),
-        ("zz\r\n{}\r\n0\r\n\r\n", BROKEN),
-        ("-1\r\n{}\r\n0\r\n\r\n", BROKEN),
-        ("2\r\n{}}\r\n0\r\n\r\n", BROKEN),
-        ("ffffffffffffffffff\r\n{}\r\n0\r\n\r\n", BROKEN),
-        (
-            &format!("2;{}\r\n{{}}\r\n0\r\n\r\n", "a".repeat(20_000)),
-            BROKEN,
-        ),
-        (
-            &format!("2\r\n{{}}\r\n0\r\n{}\r\n", "X: y\r\n".repeat(20_000)),
-            BROKEN,
-        ),
-    ] {
-        says(&server, chunked(chunks), 400, said).await;
-    }
-}
-
-#[tokio::test]
-async fn a_body_that_ends_too_early_is_broken() {
-    let server = Server::judging().await;
-    for request in [
-        "POST /mutate HTTP/1.1\r\nHost: p\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"kind\":".to_owned(),
-        chunked("5\r\n{\"k"),
-        chunked("2\r\n{}\r\n"),
-    ] {
-        let mut stream = server.tls().await.expect("the handshake succeeds");
-        stream.write_all(request.as_bytes()).await.expect("it is taken");
-        stream.shutdown().await.expect("this half closes");
-        let answer = read_to_close(&mut stream).await;
-        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
-        assert!(answer.contains(BROKEN), "{answer}");
-    }
-}
-
-#[tokio::test]
-async fn a_review_of_seven_mebibytes_is_judged_and_one_byte_more_is_not() {
-    let server = Server::judging().await;
-    let mut judge = Judge::of(&server).await;
-    let review = |size: usize| {
-        let skipped = |length| {
-            format!(
-                r#"{{"spec":{{"containers":[]}},"status":{{"message":"{}"}}}}"#,
-                "x".repeat(length)
-            )
-        };
-        let empty = pod_review(&skipped(0)).len();
-        pod_review(&skipped(size - empty))
-    };
-    let (largest, more) = (review(7 * MIB), review(7 * MIB + 1));
-    assert_eq!((largest.len(), more.len()), (7_340_032, 7_340_033));
-    judge.allows(largest.clone()).await;
-    let all = |body: &str| chunked(&format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()));
-    says(&server, all(&largest), 200, ALLOWED).await;
-    says(&server, all(&more), 413, TOO_LARGE).await;
-    for path in ENDPOINTS {
-        let answer = server.connect().await.send(post(path, more.clone())).await;
-        let answer = answer.expect("the refusal arrives whole");
-        assert_eq!(
-            (answer.status.as_u16(), answer.message().as_str()),
-            (413, TOO_LARGE)
-        );
-        assert_eq!(answer.header("content-type"), "application/json");
-        assert!(
-            answer
-                .text
-                .contains(r#""reason":"RequestEntityTooLarge","code":413"#),
-            "{}",
-            answer.text
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_client_that_would_continue_is_refused_before_it_does() {
-    let server = Server::judging().await;
-    let mut stream = server.tls().await.expect("the handshake succeeds");
-    let head = |headers: &str| {
-        format!(
-            "POST /mutate HTTP/1.1\r\nHost: p\r\nConnection: close\r\nExpect: 100-continue\r\n{headers}\r\n"
-        )
-    };
-    let large = head("Content-Type: application/json\r\nContent-Length: 7340033\r\n");
-    let answer = exchange(&mut stream, large.as_bytes()).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 413 Payload Too Large\r\n"),
-        "{answer}"
-    );
-    assert!(answer.contains(TOO_LARGE), "{answer}");
-    let mut stream = server.tls().await.expect("the handshake succeeds");
-    let answer = exchange(&mut stream, head("Content-Length: 2\r\n").as_bytes()).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 415 Unsupported Media Type\r\n"),
-        "{answer}"
-    );
 }
 
 #[tokio::test]

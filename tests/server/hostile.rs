@@ -12,7 +12,8 @@ use tokio_rustls::rustls::{
 };
 
 use super::judged::{Judge, plain_pod, pod_review};
-use super::support::{PATIENCE, Server, answers, config, eventually, exchange, tls_over};
+use super::support::{PATIENCE, Server, config, eventually, exchange, tls_over};
+use super::wire::answers;
 
 const HEAD: &str = "POST /validate HTTP/1.1\r\nHost: p\r\nContent-Type: application/json\r\n";
 /// A second request, hidden in the body of a first one.

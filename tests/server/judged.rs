@@ -176,19 +176,19 @@ fn visit(value: &Value, path: &str, pointer: &str, nodes: &mut Vec<Node>) {
 /// A copy with another value at that place, or without the place.
 pub(crate) fn with(whole: &Value, pointer: &str, value: Option<Value>) -> Value {
     let mut copy = whole.clone();
-    match value {
-        Some(value) => *copy.pointer_mut(pointer).expect("there is such a place") = value,
-        None => {
-            let (parent, last) = pointer.rsplit_once('/').expect("it is a pointer");
-            let parent = copy.pointer_mut(parent).expect("there is such a place");
-            match parent {
-                Value::Object(fields) => {
-                    drop(fields.remove(&last.replace("~1", "/").replace("~0", "~")))
-                }
-                Value::Array(items) => drop(items.remove(last.parse().expect("it is an index"))),
-                _ => unreachable!("{pointer}"),
-            }
+    if let Some(value) = value {
+        *copy.pointer_mut(pointer).expect("there is such a place") = value;
+        return copy;
+    }
+    let (parent, last) = pointer.rsplit_once('/').expect("it is a pointer");
+    match copy.pointer_mut(parent).expect("there is such a place") {
+        Value::Object(fields) => {
+            fields.remove(&last.replace("~1", "/").replace("~0", "~"));
         }
+        Value::Array(items) => {
+            items.remove(last.parse().expect("it is an index"));
+        }
+        _ => unreachable!("{pointer}"),
     }
     copy
 }

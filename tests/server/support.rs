@@ -314,6 +314,8 @@ pub(crate) async fn tls_over(
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let name = ServerName::try_from("podgate.podgate-system.svc").expect("it is a name");
+    // As Go does; otherwise every first request waits for an acknowledgement of the handshake.
+    stream.set_nodelay(true)?;
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
@@ -324,38 +326,6 @@ pub(crate) async fn exchange(stream: &mut TlsStream<TcpStream>, bytes: &[u8]) ->
     stream.write_all(bytes).await.expect("it takes the bytes");
     stream.flush().await.expect("it takes the bytes");
     read_to_close(stream).await
-}
-
-/// As [`exchange`], of a server that may refuse before it has taken everything. The answers: status and what they say.
-pub(crate) async fn answers(server: &Server, request: impl AsRef<[u8]>) -> Vec<(u16, String)> {
-    let stream = server.tls().await.expect("the handshake succeeds");
-    let (mut read, mut write) = tokio::io::split(stream);
-    let send = async {
-        let _ = write.write_all(request.as_ref()).await;
-        let _ = write.flush().await;
-    };
-    let (text, ()) = tokio::join!(read_to_close(&mut read), send);
-    let heads = text.split("HTTP/1.1 ").filter(|text| !text.is_empty());
-    heads.map(said).collect()
-}
-
-/// Status and body of one answer; of a `Status` its message, and of a review whether it is allowed.
-fn said(answer: &str) -> (u16, String) {
-    let status = answer.split(' ').next().unwrap_or_default();
-    let status = status.parse().expect("it begins with its status");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("the head ends");
-    let json = serde_json::from_str::<serde_json::Value>(body).unwrap_or_default();
-    assert_eq!(
-        json.is_object(),
-        head.contains("content-type: application/json"),
-        "{answer}"
-    );
-    let said = match (&json["message"], &json["response"]["allowed"]) {
-        (serde_json::Value::String(message), _) => message.clone(),
-        (_, serde_json::Value::Bool(allowed)) => format!("allowed: {allowed}"),
-        _ => body.to_owned(),
-    };
-    (status, said)
 }
 
 /// Everything until the other side closes, in good order or not.
