@@ -24,6 +24,10 @@ pub(crate) enum Refusal {
     )]
     Overloaded { limit: usize },
     #[error(
+        "podgate is overloaded: {limit} large bodies are being read already; the request was not judged"
+    )]
+    OverloadedByBodies { limit: usize },
+    #[error(
         "podgate did not finish within {0:?}, the deadline that the API server's timeout leaves; the request was not judged"
     )]
     DeadlineExceeded(Duration),
@@ -70,7 +74,9 @@ impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded { .. } | Self::OverloadedByBodies { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::SlowBody(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BrokenBody | Self::NoReview(_) => StatusCode::BAD_REQUEST,
@@ -85,7 +91,7 @@ impl Refusal {
     fn reason(&self) -> &'static str {
         match self {
             Self::Panicked => "InternalError",
-            Self::Overloaded { .. } => "ServiceUnavailable",
+            Self::Overloaded { .. } | Self::OverloadedByBodies { .. } => "ServiceUnavailable",
             Self::DeadlineExceeded(_) | Self::SlowBody(_) => "Timeout",
             Self::BrokenBody | Self::NoReview(_) => "BadRequest",
             Self::TooLarge { .. } => "RequestEntityTooLarge",
@@ -117,7 +123,9 @@ impl Refusal {
     fn advice(&self) -> Option<(http::HeaderName, HeaderValue)> {
         match self {
             // The API server then tries again within its timeout (client-go `rest/with_retry.go`).
-            Self::Overloaded { .. } => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::Overloaded { .. } | Self::OverloadedByBodies { .. } => {
+                Some((RETRY_AFTER, HeaderValue::from_static("1")))
+            }
             Self::Method => Some((ALLOW, HeaderValue::from_static("POST"))),
             // The rest of the body is not waited for, so nothing else can follow on this connection.
             Self::SlowBody(_) | Self::BrokenBody => {

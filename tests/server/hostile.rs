@@ -7,6 +7,7 @@ use podgate::server::{CertificateSource, install_crypto_provider};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, split};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{
     self, ClientConfig, ClientConnection, RootCertStore, pki_types::ServerName,
 };
@@ -247,6 +248,85 @@ async fn a_client_that_expects_another_name_goes_away_and_is_counted() {
     );
     eventually("it is counted", async || {
         server.metric("podgate_handshake_errors_total").await >= 1
+    })
+    .await;
+}
+
+/// Connections that have begun a body of this length, have sent this much of it, and will not send the rest.
+async fn stuck(
+    server: &Server,
+    count: usize,
+    length: usize,
+    sent: usize,
+) -> Vec<TlsStream<TcpStream>> {
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        let mut stream = server.tls().await.expect("the handshake succeeds");
+        let head = format!("{HEAD}Content-Length: {length}\r\n\r\n");
+        stream
+            .write_all(head.as_bytes())
+            .await
+            .expect("it is taken");
+        stream
+            .write_all(&vec![b' '; sent])
+            .await
+            .expect("it is taken");
+        stream.flush().await.expect("it is taken");
+        streams.push(stream);
+    }
+    let begun = i64::try_from(count).expect("it is not many");
+    eventually("all have begun", async || {
+        server.metric("podgate_in_flight").await == begun
+    })
+    .await;
+    streams
+}
+
+#[tokio::test]
+async fn bodies_that_never_come_take_no_place_from_those_that_do() {
+    let mut config = config();
+    config.limits.in_flight = 1;
+    let server = Server::with(config).await;
+    let stuck = stuck(&server, 20, 5_000_000, 1).await;
+    let mut good = server.connect().await;
+    assert_eq!(good.review("{}").await.expect("it answers").status, 200);
+    assert_eq!(server.metric("podgate_shed_total").await, 0);
+    drop(stuck);
+}
+
+#[tokio::test]
+async fn large_bodies_that_never_come_keep_out_no_small_ones_and_large_ones_for_a_while_only() {
+    let mut config = config();
+    config.timeouts.queue = Duration::from_millis(100);
+    let server = Server::with(config).await;
+    let stuck = stuck(&server, 16, 5_000_000, 200_000).await;
+    let mut good = server.connect().await;
+    assert_eq!(
+        good.review(vec![b' '; 60_000])
+            .await
+            .expect("it answers")
+            .status,
+        200
+    );
+    let large = vec![b' '; 1_000_000];
+    let mut message = String::new();
+    eventually("large ones are shed", async || {
+        let answer = good.review(large.clone()).await.expect("it answers");
+        if answer.status == 503 {
+            assert_eq!(answer.header("retry-after"), "1");
+            message = answer.message();
+        }
+        answer.status == 503
+    })
+    .await;
+    assert_eq!(
+        message,
+        "podgate: podgate is overloaded: 16 large bodies are being read already; the request was not judged"
+    );
+    assert_eq!(server.metric("podgate_shed_total").await, 1);
+    drop(stuck);
+    eventually("there is room again", async || {
+        good.review(large.clone()).await.expect("it answers").status == 200
     })
     .await;
 }
