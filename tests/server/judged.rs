@@ -80,20 +80,24 @@ impl Judge {
         assert_eq!(found, format!("podgate: {message}"), "{}", shown(&body));
     }
 
-    /// Both endpoints deny the review without having judged it, in nothing like a finding. The message.
+    /// Both endpoints deny the review without having judged it, in the same words.
     pub(crate) async fn denial(&mut self, body: impl Into<Bytes>) -> String {
         let body = body.into();
-        let mut messages = Vec::new();
-        for endpoint in ENDPOINTS {
-            let response = self.response(endpoint, body.clone()).await;
-            let message = response["status"]["message"].as_str().unwrap_or_default();
-            let denied = json!({"uid": "u-1", "allowed": false, "status": {
-                "status": "Failure", "code": 400, "reason": "BadRequest", "message": message}});
-            assert_eq!(response, denied, "{endpoint}: {}", shown(&body));
-            messages.push(message.to_owned());
-        }
-        assert_eq!(messages[0], messages[1], "{}", shown(&body));
-        messages.swap_remove(0)
+        let [validate, mutate] = ENDPOINTS;
+        let message = self.denial_at(validate, body.clone()).await;
+        assert_eq!(message, self.denial_at(mutate, body).await);
+        message
+    }
+
+    /// It denies the review without having judged it, in nothing like a finding. The message.
+    pub(crate) async fn denial_at(&mut self, endpoint: &str, body: impl Into<Bytes>) -> String {
+        let body = body.into();
+        let response = self.response(endpoint, body.clone()).await;
+        let message = response["status"]["message"].as_str().unwrap_or_default();
+        let denied = json!({"uid": "u-1", "allowed": false, "status": {
+            "status": "Failure", "code": 400, "reason": "BadRequest", "message": message}});
+        assert_eq!(response, denied, "{endpoint}: {}", shown(&body));
+        message.to_owned()
     }
 
     /// Both endpoints deny the review without having judged it, with exactly this message.

@@ -71,10 +71,15 @@ async fn every_field_of_a_pod_of_a_wrong_type_denies_it_by_the_path() {
     {
         // Every list has the same containers: one wrong type is enough in the others.
         let most = if is_in_another_list(&path) { 1 } else { 5 };
-        for (wrong, said) in mistyped(&value).into_iter().take(most) {
+        // Of several, each endpoint is sent every other one.
+        for ((wrong, said), endpoint) in mistyped(&value)
+            .into_iter()
+            .take(most)
+            .zip(ENDPOINTS.iter().cycle())
+        {
             let body = pod_review(&with(&pod, &pointer, Some(wrong)).to_string());
             let start = format!("{UNREADABLE}{path}: invalid type: {said}, expected ");
-            let message = judge.denial(body).await;
+            let message = judge.denial_at(endpoint, body).await;
             assert!(message.starts_with(&start), "{message}\nis not\n{start}");
         }
     }
@@ -114,9 +119,10 @@ async fn null_means_the_same_as_absent_or_denies_by_the_path() {
         }
         let absent = pod_review(&with(&pod, &pointer, None).to_string());
         for endpoint in ENDPOINTS {
+            let meant = judge.response(endpoint, absent.clone()).await;
             assert_eq!(
                 judge.response(endpoint, null.clone()).await,
-                judge.response(endpoint, absent.clone()).await,
+                meant,
                 "{path}"
             );
         }
