@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::judged::{Judge, Node, mistyped, nodes, plain_pod, pod_review, review, with};
+use super::support::Server;
 
 const EXPECTED: &str = "expected an AdmissionReview of admission.k8s.io/v1";
 
@@ -243,5 +244,24 @@ async fn a_key_of_the_envelope_given_twice_is_refused() {
             );
             assert!(message.starts_with(&start), "{message}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_judged_is_counted_apart_from_what_was_denied() {
+    let server = Server::judging().await;
+    let mut judge = Judge::of(&server).await;
+    for (body, outcome) in [
+        ("[]".to_owned(), "error"),
+        (pod_review("null"), "error"),
+        (pod_review(r#"{"spec":[]}"#), "error"),
+        (pod_review(r#"{"spec":{"hostPID":true}}"#), "denied"),
+        (pod_review(&plain_pod().to_string()), "allowed"),
+    ] {
+        let series =
+            format!("podgate_reviews_total{{endpoint=\"validate\",outcome=\"{outcome}\"}}");
+        let before = server.metric(&series).await;
+        judge.send("/validate", body).await;
+        assert_eq!(server.metric(&series).await, before + 1, "{outcome}");
     }
 }
