@@ -11,6 +11,7 @@ mod server {
     mod connections;
     mod directory;
     mod drain;
+    mod greedy;
     mod health;
     mod hostile;
     mod judged;
