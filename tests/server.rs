@@ -18,6 +18,7 @@ mod server {
     mod podgate;
     mod refusals;
     mod reload;
+    mod stub;
     mod support;
     mod unknown;
     mod wire;

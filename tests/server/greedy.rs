@@ -47,7 +47,7 @@ async fn idle_connections_in_plenty_leave_room_for_a_good_client() {
 #[tokio::test]
 async fn a_client_that_takes_no_answers_is_cut() {
     let mut config = config();
-    config.timeouts.exchange = Duration::from_millis(500);
+    config.timeouts.exchange = Duration::from_secs(1);
     let server = Server::with(config).await;
     let mut good = server.connect().await;
     let socket = TcpSocket::new_v4().expect("a socket");

@@ -1,12 +1,6 @@
 //! A server on free ports, with a stub or the real engine, and a client that trusts it.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::Path,
-    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use http::{Request, Response, StatusCode};
@@ -15,15 +9,12 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use podgate::policy::shipped;
 use podgate::server::{
-    Config, Drained, Health, Reviewer, ServeError, Serving, Shutdown, Timeouts,
-    engine::Engine,
-    gate::{Endpoint, Outcome, Reply},
+    Config, Drained, Health, Reviewer, ServeError, Serving, Shutdown, Timeouts, engine::Engine,
     install_crypto_provider, serve,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::Semaphore,
     time::{sleep, timeout},
 };
 use tokio_rustls::{
@@ -35,16 +26,10 @@ use tokio_rustls::{
     },
 };
 
-/// Nothing that is waited for takes this long, unless it never comes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+use super::stub::Stub;
 
-/// Does what the body tells it: `panic`, `hold` (until released), `deny`; anything else is allowed.
-#[derive(Default)]
-pub(crate) struct Stub {
-    pub(crate) entered: AtomicUsize,
-    pub(crate) answered: AtomicUsize,
-    release: Option<Semaphore>,
-}
+/// Nothing that is waited for takes this long, on however busy a machine, unless it never comes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server.
 pub(crate) struct Server {
@@ -68,51 +53,6 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
-// === impl Stub ===
-
-impl Reviewer for Stub {
-    async fn review(&self, endpoint: Endpoint, body: Bytes) -> Reply {
-        self.entered.fetch_add(1, Ordering::SeqCst);
-        let outcome = match &body[..] {
-            b"panic" => unreachable!("the stub was told to panic"),
-            b"hold" => {
-                let release = self
-                    .release
-                    .as_ref()
-                    .expect("a stub that holds can be released");
-                release
-                    .acquire()
-                    .await
-                    .expect("it is never closed")
-                    .forget();
-                Outcome::Allowed
-            }
-            b"deny" => Outcome::Denied,
-            _ => Outcome::Allowed,
-        };
-        self.answered.fetch_add(1, Ordering::SeqCst);
-        Reply {
-            status: StatusCode::OK,
-            body: format!("{} {}", endpoint.label(), body.len()).into(),
-            outcome,
-        }
-    }
-}
-
-impl Stub {
-    pub(crate) fn entered(&self) -> usize {
-        self.entered.load(Ordering::SeqCst)
-    }
-
-    /// Lets this many held reviews go.
-    pub(crate) fn release(&self, reviews: usize) {
-        self.release
-            .as_ref()
-            .expect("it can be released")
-            .add_permits(reviews);
-    }
-}
-
 // === impl Server ===
 
 impl Server {
@@ -125,10 +65,7 @@ impl Server {
     }
 
     pub(crate) async fn ended_by(config: Config, shutdown: Shutdown) -> Self {
-        let stub = Arc::new(Stub {
-            release: Some(Semaphore::new(0)),
-            ..Stub::default()
-        });
+        let stub = Arc::new(Stub::that_holds());
         Self::of(config, shutdown, stub.clone(), stub).await
     }
 
