@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::text::{Text, null_default};
 use super::volume::Volume;
 
 /// A Pod, or the pod template of a workload, as far as podgate reads it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct PodView<'a> {
     /// Labels and annotations; a template's for a workload.
     #[serde(borrow, default, deserialize_with = "null_default")]
@@ -22,7 +22,7 @@ pub struct PodView<'a> {
 
 /// The metadata that matching, legacy annotations and messages read.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct Metadata<'a> {
     /// Absent in a mutating review of a Pod with `generateName`.
     #[serde(borrow)]
@@ -43,6 +43,7 @@ pub struct Metadata<'a> {
 
 /// Who made this object.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct OwnerReference<'a> {
     /// For example `ReplicaSet`.
     #[serde(borrow)]
@@ -56,7 +57,7 @@ pub struct OwnerReference<'a> {
 
 /// `v1.PodSpec`, narrowed.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct PodSpec<'a> {
     /// Init containers and sidecars.
     #[serde(borrow, default, deserialize_with = "null_default")]
@@ -98,6 +99,7 @@ pub struct PodSpec<'a> {
 
 /// `spec.os`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct Os<'a> {
     /// `linux` or `windows`.
     #[serde(borrow, default, deserialize_with = "null_default")]
@@ -106,7 +108,7 @@ pub struct Os<'a> {
 
 /// `v1.Container` and `v1.EphemeralContainer`, narrowed.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct Container<'a> {
     /// Unique in the Pod.
     #[serde(borrow, default, deserialize_with = "null_default")]
@@ -125,7 +127,7 @@ pub struct Container<'a> {
     pub volume_mounts: Vec<VolumeMount<'a>>,
     /// Only how many there are: the API server takes none beside `hostUsers: false`.
     #[serde(default, deserialize_with = "null_default")]
-    pub volume_devices: Vec<IgnoredAny>,
+    pub volume_devices: Vec<VolumeDevice>,
     /// May name a host to call.
     #[serde(borrow)]
     pub liveness_probe: Option<Handler<'a>>,
@@ -145,7 +147,7 @@ pub struct Container<'a> {
 
 /// A port a container names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct ContainerPort {
     /// 0 and absent: none.
     pub host_port: Option<i64>,
@@ -153,7 +155,7 @@ pub struct ContainerPort {
 
 /// Where a container mounts a volume.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct VolumeMount<'a> {
     /// The volume's name.
     #[serde(borrow, default, deserialize_with = "null_default")]
@@ -165,9 +167,14 @@ pub struct VolumeMount<'a> {
     pub read_only: Option<bool>,
 }
 
+/// A block device that a container is given. Nothing of it is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
+pub struct VolumeDevice {}
+
 /// A probe or lifecycle handler, as far as it can name a host.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct Handler<'a> {
     /// An HTTP request.
     #[serde(borrow)]
@@ -179,6 +186,7 @@ pub struct Handler<'a> {
 
 /// The host a handler names.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct HandlerHost<'a> {
     /// Absent or empty: the Pod's own address.
     #[serde(borrow)]
@@ -187,7 +195,7 @@ pub struct HandlerHost<'a> {
 
 /// `v1.Lifecycle`, narrowed.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct Lifecycle<'a> {
     /// Runs after the container starts.
     #[serde(borrow)]
@@ -199,7 +207,7 @@ pub struct Lifecycle<'a> {
 
 /// `v1.PodSecurityContext`, narrowed.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct PodSecurityContext<'a> {
     /// Inherited by containers.
     pub run_as_non_root: Option<bool>,
@@ -230,7 +238,7 @@ pub struct PodSecurityContext<'a> {
 
 /// `v1.SecurityContext`, narrowed.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct SecurityContext<'a> {
     /// All the node's powers.
     pub privileged: Option<bool>,
@@ -265,6 +273,7 @@ pub struct SecurityContext<'a> {
 
 /// `v1.Capabilities`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct Capabilities<'a> {
     /// Given beyond the runtime's default.
     #[serde(borrow, default, deserialize_with = "null_default")]
@@ -276,7 +285,7 @@ pub struct Capabilities<'a> {
 
 /// `v1.SeccompProfile` and `v1.AppArmorProfile`, which have the same shape.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct Profile<'a> {
     /// `RuntimeDefault`, `Localhost` or `Unconfined`.
     #[serde(borrow, rename = "type", default, deserialize_with = "null_default")]
@@ -288,6 +297,7 @@ pub struct Profile<'a> {
 
 /// `v1.SELinuxOptions`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct SeLinuxOptions<'a> {
     /// SELinux user.
     #[serde(borrow)]
@@ -305,6 +315,7 @@ pub struct SeLinuxOptions<'a> {
 
 /// One kernel parameter.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct Sysctl<'a> {
     /// With dots or slashes.
     #[serde(borrow, default, deserialize_with = "null_default")]
@@ -313,7 +324,7 @@ pub struct Sysctl<'a> {
 
 /// `v1.WindowsSecurityContextOptions`, narrowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub struct WindowsOptions {
     /// Runs on the node itself.
     pub host_process: Option<bool>,

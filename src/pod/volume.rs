@@ -73,12 +73,14 @@ pub const TYPES: [&str; 31] = [
 pub const UNKNOWN: &str = "unknown";
 
 #[derive(Deserialize, Default)]
+#[serde(expecting = "an object")]
 struct Driver<'a> {
     #[serde(borrow, default, deserialize_with = "null_default")]
     driver: Text<'a>,
 }
 
 #[derive(Deserialize, Default)]
+#[serde(expecting = "an object")]
 struct Path<'a> {
     #[serde(borrow, default, deserialize_with = "null_default")]
     path: Text<'a>,

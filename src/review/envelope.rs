@@ -45,14 +45,16 @@ pub(super) enum Carried<'a> {
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Resource<'a> {
     #[serde(borrow, default, deserialize_with = "null_default")]
     group: Text<'a>,
     #[serde(borrow, default, deserialize_with = "null_default")]
-    resource: Text<'a>,
+    pub(super) resource: Text<'a>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct UserInfo<'a> {
     #[serde(borrow, default, deserialize_with = "null_default")]
     pub(super) username: Text<'a>,
@@ -62,7 +64,7 @@ pub(super) struct UserInfo<'a> {
 
 /// The outer object, around a request that is read in one of two ways.
 #[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an AdmissionReview")]
 struct Envelope<'a, R> {
     #[serde(borrow)]
     api_version: Option<Text<'a>>,
@@ -193,7 +195,7 @@ impl<'de> Visitor<'de> for RequestVisitor {
     type Value = AdmissionRequest<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("struct AdmissionRequest")
+        f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -215,7 +217,7 @@ impl<'de> Visitor<'de> for RequestVisitor {
                 Field::Namespace => it.namespace = text(&mut map)?,
                 Field::Operation => it.operation = text(&mut map)?,
                 Field::UserInfo => {
-                    it.user_info = map.next_value::<Option<_>>()?.unwrap_or_default()
+                    it.user_info = map.next_value::<Option<_>>()?.unwrap_or_default();
                 }
                 Field::Object => {
                     it.object = match it.judged().filter(|_| self.with_object) {

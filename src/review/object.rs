@@ -25,6 +25,7 @@ pub struct ObjectError {
 }
 
 #[derive(serde::Deserialize)]
+#[serde(expecting = "an object")]
 struct Templated<'a> {
     #[serde(borrow)]
     metadata: Option<Metadata<'a>>,
@@ -33,12 +34,14 @@ struct Templated<'a> {
 }
 
 #[derive(serde::Deserialize)]
+#[serde(expecting = "an object")]
 struct TemplatedSpec<'a> {
     #[serde(borrow)]
     template: Option<PodView<'a>>,
 }
 
 #[derive(serde::Deserialize)]
+#[serde(expecting = "an object")]
 struct PodTemplate<'a> {
     #[serde(borrow)]
     metadata: Option<Metadata<'a>>,
@@ -47,6 +50,7 @@ struct PodTemplate<'a> {
 }
 
 #[derive(serde::Deserialize)]
+#[serde(expecting = "an object")]
 struct CronJob<'a> {
     #[serde(borrow)]
     metadata: Option<Metadata<'a>>,
@@ -55,13 +59,14 @@ struct CronJob<'a> {
 }
 
 #[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct CronJobSpec<'a> {
     #[serde(borrow)]
     job_template: Option<JobTemplate<'a>>,
 }
 
 #[derive(serde::Deserialize)]
+#[serde(expecting = "an object")]
 struct JobTemplate<'a> {
     #[serde(borrow)]
     spec: Option<TemplatedSpec<'a>>,

@@ -47,6 +47,9 @@ pub enum Refusal {
     Missing(&'static str),
 }
 
+/// Characters of why an object cannot be read: a path may hold keys of any length.
+const MAX_REASON: usize = 1000;
+
 /// Controllers of the control plane: what they are told ends in an Event.
 const CONTROLLERS: &str = "system:serviceaccount:kube-system:";
 /// All of them at once, unless their manager was told to give each its service account.
@@ -122,6 +125,21 @@ impl<'a> Review<'a> {
         self.request.judged().is_some()
     }
 
+    /// Why it cannot be told whether podgate has to judge this. Every API server says both.
+    fn unclear(&self) -> Option<String> {
+        if self.request.resource.resource.is_empty() {
+            return Some("request.resource.resource is missing".to_owned());
+        }
+        match &*self.request.operation {
+            "CREATE" | "UPDATE" | "DELETE" | "CONNECT" => None,
+            "" => Some("request.operation is missing".to_owned()),
+            other => Some(format!(
+                "request.operation is {}; expected CREATE, UPDATE, DELETE or CONNECT",
+                output::text::quoted([other])
+            )),
+        }
+    }
+
     /// Decides the review and writes the answer. `labels` are the namespace's, if they can be known.
     #[must_use]
     pub fn answer(
@@ -131,13 +149,19 @@ impl<'a> Review<'a> {
         labels: Option<&BTreeMap<String, String>>,
     ) -> Answer {
         let request = &self.request;
+        if let Some(why) = self.unclear() {
+            let message =
+                format!("podgate cannot judge this request, so it is not admitted: {why}");
+            return deny(self.uid(), 400, "BadRequest", &message);
+        }
         let Some(kind) = request.judged() else {
             return Answer::allowed(self.uid());
         };
         let unreadable = |what: &str, why: String| {
             let message = format!(
-                "podgate cannot judge this {}, so it is not admitted: {what} {why}",
-                kind.name()
+                "podgate cannot judge this {}, so it is not admitted: {what} {}",
+                kind.name(),
+                output::text::clean(&why, MAX_REASON)
             );
             deny(self.uid(), 400, "BadRequest", &message)
         };
@@ -156,7 +180,16 @@ impl<'a> Review<'a> {
             None => return unreadable("request.object", "is missing".to_owned()),
         };
         let Some(pod) = &object.pod else {
-            return Answer::allowed(self.uid());
+            // A workload without a template is refused by the API server itself. Another object is not.
+            if request.sub_resource.is_empty() {
+                return Answer::allowed(self.uid());
+            }
+            let why = format!(
+                "has no {}, and podgate does not know the subresource {}",
+                kind.template().join("."),
+                output::text::quoted([&*request.sub_resource])
+            );
+            return unreadable("request.object", why);
         };
         let old = match request
             .old_object

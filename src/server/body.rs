@@ -1,4 +1,4 @@
-//! Reading the body of a review, within a size and a time; and swallowing one that will not be read.
+//! Reading the body of a review, within a size, a time and a share of memory; and swallowing one that will not be read.
 
 use std::{pin::pin, time::Duration};
 
@@ -8,15 +8,90 @@ use http::{
     header::{CONTENT_LENGTH, EXPECT},
 };
 use http_body_util::BodyExt as _;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, timeout, timeout_at},
+};
 
 use super::refusal::Refusal;
 
-/// Reserved at once at most, whatever a `Content-Length` claims.
-const MAX_RESERVED: usize = 256 * 1024;
+/// A body up to this size needs no place: as much as a connection may buffer anyway, and more than most reviews have.
+const SMALL: usize = 64 * 1024;
+
+/// Larger bodies in memory at a time. Nothing else bounds what clients that nobody knows can make podgate hold:
+/// with the default limit of 7 MiB these are 112 MiB, for reviews that an API server sends in milliseconds.
+pub(crate) const MAX_LARGE: usize = 16;
 
 /// How much of a refused body is swallowed, as a multiple of the limit.
 const MAX_SWALLOWED: usize = 4;
+
+/// A body that arrived, and its place among the large ones if it is one.
+pub(crate) struct Arrived<'a> {
+    pub(crate) bytes: Bytes,
+    _place: Option<SemaphorePermit<'a>>,
+}
+
+/// How to read a body.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    /// Bytes at most.
+    pub(crate) limit: usize,
+    /// For all of it to arrive.
+    pub(crate) within: Duration,
+    /// [`MAX_LARGE`] places.
+    pub(crate) large: &'a Semaphore,
+    /// For such a place.
+    pub(crate) wait: Duration,
+}
+
+// === impl Reading ===
+
+impl<'a> Reading<'a> {
+    /// The whole body. One that arrived in one piece is handed on as it is, without a copy.
+    pub(crate) async fn read(self, body: &mut Body) -> Result<Arrived<'a>, Refusal> {
+        let until = Instant::now() + self.within;
+        timeout_at(until, self.collect(body))
+            .await
+            .unwrap_or(Err(Refusal::SlowBody(self.within)))
+    }
+
+    async fn collect(self, body: &mut Body) -> Result<Arrived<'a>, Refusal> {
+        let mut body = pin!(body);
+        let first = next(&mut body).await?.unwrap_or_default();
+        within(first.len(), self.limit)?;
+        let mut place = None;
+        if body.is_end_stream() {
+            return Ok(Arrived {
+                bytes: first,
+                _place: place,
+            });
+        }
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        let announced = first.len().saturating_add(announced).min(self.limit);
+        let mut whole = Vec::with_capacity(announced.clamp(first.len(), SMALL.max(first.len())));
+        whole.extend_from_slice(&first);
+        while let Some(data) = next(&mut body).await? {
+            within(whole.len() + data.len(), self.limit)?;
+            if place.is_none() && whole.len() + data.len() > SMALL {
+                place = Some(self.place().await?);
+                whole.reserve_exact(announced.saturating_sub(whole.len()));
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(Arrived {
+            bytes: whole.into(),
+            _place: place,
+        })
+    }
+
+    async fn place(self) -> Result<SemaphorePermit<'a>, Refusal> {
+        // The semaphore is never closed, so what is no permit is the time that ran out.
+        match timeout(self.wait, self.large.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(Refusal::OverloadedByBodies { limit: MAX_LARGE }),
+        }
+    }
+}
 
 /// Refuses a body that announces itself as too large, before a byte of it is read.
 pub(crate) fn check_length(headers: &HeaderMap, limit: usize) -> Result<(), Refusal> {
@@ -27,18 +102,6 @@ pub(crate) fn check_length(headers: &HeaderMap, limit: usize) -> Result<(), Refu
         Some(length) if length > limit as u64 => Err(Refusal::TooLarge { limit }),
         _ => Ok(()),
     }
-}
-
-/// The whole body. One that arrived in one piece is handed on as it is, without a copy.
-pub(crate) async fn read(
-    body: &mut Body,
-    limit: usize,
-    within: Duration,
-) -> Result<Bytes, Refusal> {
-    let until = Instant::now() + within;
-    timeout_at(until, collect(body, limit))
-        .await
-        .unwrap_or(Err(Refusal::SlowBody(within)))
 }
 
 /// Swallows what a refused client still sends, beside the answer: closing on unread bytes makes the kernel reset the
@@ -62,25 +125,6 @@ pub(crate) fn swallow(headers: &HeaderMap, mut body: Body, limit: usize, within:
             left = rest;
         }
     }));
-}
-
-async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Refusal> {
-    let mut body = pin!(body);
-    let Some(first) = next(&mut body).await? else {
-        return Ok(Bytes::new());
-    };
-    within(first.len(), limit)?;
-    if body.is_end_stream() {
-        return Ok(first);
-    }
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    let mut whole = Vec::with_capacity(first.len().saturating_add(announced).min(MAX_RESERVED));
-    whole.extend_from_slice(&first);
-    while let Some(data) = next(&mut body).await? {
-        within(whole.len() + data.len(), limit)?;
-        whole.extend_from_slice(&data);
-    }
-    Ok(whole.into())
 }
 
 /// The next piece of data; trailers are passed over.

@@ -43,7 +43,7 @@ pub enum CertificateSource {
 pub struct Limits {
     /// Open connections; further ones wait in the kernel's queue until one closes.
     pub connections: usize,
-    /// Reviews between the end of their head and their answer; what finds no place in time gets 503.
+    /// Reviews between the end of their body and their answer; what finds no place in time gets 503.
     pub in_flight: usize,
     /// Bytes of a body. 7 MiB is what controller-runtime reads: an UPDATE carries two objects of up to 1.5 MB in
     /// etcd's encoding, more as JSON.

@@ -35,41 +35,69 @@ pub enum DirectoryError {
         /// Which.
         path: PathBuf,
     },
+    /// More than one of these.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<DirectoryError>),
 }
 
 /// Reads every `.yaml`, `.yml` and `.json` file in the directory itself, through symlinks.
 /// Names that begin with a dot are passed over, kubelet's `..data` among them.
 ///
 /// # Errors
-/// When the directory or one of these files cannot be read: a part is never given for the whole.
+/// When the directory or any of these files cannot be read, all of them at once: a part is never given for the whole.
 pub fn read(directory: &Path) -> Result<Files, DirectoryError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| DirectoryError::Read { path, source }
+    let failed = |source| DirectoryError::Read {
+        path: directory.to_owned(),
+        source,
     };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        paths.push(entry.map_err(failed)?.path());
+    }
+    paths.sort();
     let mut files = Files::new();
-    for entry in fs::read_dir(directory).map_err(failed(directory))? {
-        let path = entry.map_err(failed(directory))?.path();
-        let Some(name) = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-        else {
+    let mut errors = Vec::new();
+    for path in paths {
+        let Some(name) = policy_name(&path) else {
             continue;
         };
-        let wanted = path
-            .extension()
-            .is_some_and(|found| EXTENSIONS.iter().any(|extension| found == *extension));
-        if name.starts_with('.') || !wanted || fs::metadata(&path).map_err(failed(&path))?.is_dir()
-        {
-            continue;
+        match read_file(path) {
+            Ok(Some(text)) => files.push((name, text)),
+            Ok(None) => {}
+            Err(error) => errors.push(error),
         }
-        let text = fs::read(&path).map_err(failed(&path))?;
-        let text =
-            String::from_utf8(text).map_err(|_| DirectoryError::NotText { path: path.clone() })?;
-        files.push((name, text));
     }
-    files.sort();
-    Ok(files)
+    match (errors.pop(), errors.is_empty()) {
+        (None, _) => Ok(files),
+        (Some(error), true) => Err(error),
+        (Some(last), false) => {
+            errors.push(last);
+            Err(DirectoryError::Several(errors))
+        }
+    }
+}
+
+/// The name of a file that is to be read.
+fn policy_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let extension = path.extension()?;
+    let is_policy = !name.starts_with('.') && EXTENSIONS.iter().any(|known| extension == *known);
+    is_policy.then_some(name)
+}
+
+/// Its text; none if it is a directory.
+fn read_file(path: PathBuf) -> Result<Option<String>, DirectoryError> {
+    let read = fs::metadata(&path).and_then(|metadata| {
+        if metadata.is_dir() {
+            return Ok(None);
+        }
+        fs::read(&path).map(Some)
+    });
+    match read.map(|bytes| bytes.map(String::from_utf8).transpose()) {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(_)) => Err(DirectoryError::NotText { path }),
+        Err(source) => Err(DirectoryError::Read { path, source }),
+    }
 }
 
 /// Looks at the directory for ever, and calls back when it differs from what was `known`, or last called back with,
@@ -106,6 +134,7 @@ enum Seen {
     Files(Files),
     Unreadable(PathBuf, io::ErrorKind),
     NotText(PathBuf),
+    Several(Vec<Seen>),
 }
 
 // === impl Seen ===
@@ -114,10 +143,17 @@ impl Seen {
     fn of(found: &Result<Files, DirectoryError>) -> Self {
         match found {
             Ok(files) => Self::Files(files.clone()),
-            Err(DirectoryError::Read { path, source }) => {
-                Self::Unreadable(path.clone(), source.kind())
+            Err(error) => Self::failed(error),
+        }
+    }
+
+    fn failed(error: &DirectoryError) -> Self {
+        match error {
+            DirectoryError::Read { path, source } => Self::Unreadable(path.clone(), source.kind()),
+            DirectoryError::NotText { path } => Self::NotText(path.clone()),
+            DirectoryError::Several(errors) => {
+                Self::Several(errors.iter().map(Self::failed).collect())
             }
-            Err(DirectoryError::NotText { path }) => Self::NotText(path.clone()),
         }
     }
 }

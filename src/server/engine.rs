@@ -13,6 +13,7 @@ use crate::policy::PolicySet;
 use crate::review::{self, Review, response};
 
 use super::gate::{Endpoint, Outcome, Reply, Reviewer};
+use super::refusal::Refusal;
 
 /// Policies and labels; answers reviews.
 pub struct Engine {
@@ -43,10 +44,10 @@ impl Reviewer for Engine {
         let review = match Review::parse(&body) {
             Ok(review) => review,
             Err(refusal) => {
-                let body = format!("podgate: {refusal}\n").into_bytes();
+                let refusal = Refusal::NoReview(refusal.to_string());
                 return Reply {
-                    status: StatusCode::BAD_REQUEST,
-                    body,
+                    status: refusal.status(),
+                    body: refusal.body(),
                     outcome: Outcome::Error,
                 };
             }

@@ -1,4 +1,4 @@
-//! Every answer of the webhook port that is not the engine's, in one place: status, reason and one clear sentence.
+//! Every answer of the webhook port that is no answer to a review, in one place: status, reason and one clear sentence.
 //!
 //! Written as a Kubernetes `Status`, because the API server's webhook client prefers the message of one to its own
 //! generic text (client-go `rest/request.go`, `Result.Error`), so that `kubectl` shows ours.
@@ -24,6 +24,10 @@ pub(crate) enum Refusal {
     )]
     Overloaded { limit: usize },
     #[error(
+        "podgate is overloaded: {limit} large bodies are being read already; the request was not judged"
+    )]
+    OverloadedByBodies { limit: usize },
+    #[error(
         "podgate did not finish within {0:?}, the deadline that the API server's timeout leaves; the request was not judged"
     )]
     DeadlineExceeded(Duration),
@@ -31,6 +35,9 @@ pub(crate) enum Refusal {
     SlowBody(Duration),
     #[error("the body could not be read to its end")]
     BrokenBody,
+    /// What the engine says about a body that it cannot answer as a review.
+    #[error("{0}")]
+    NoReview(String),
     #[error("the body is larger than {limit} bytes, the most that podgate reads")]
     TooLarge { limit: usize },
     #[error("the content type must be application/json, not {0:?}")]
@@ -67,10 +74,12 @@ impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded { .. } | Self::OverloadedByBodies { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::SlowBody(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::BrokenBody | Self::NoReview(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) | Self::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -82,9 +91,9 @@ impl Refusal {
     fn reason(&self) -> &'static str {
         match self {
             Self::Panicked => "InternalError",
-            Self::Overloaded { .. } => "ServiceUnavailable",
+            Self::Overloaded { .. } | Self::OverloadedByBodies { .. } => "ServiceUnavailable",
             Self::DeadlineExceeded(_) | Self::SlowBody(_) => "Timeout",
-            Self::BrokenBody => "BadRequest",
+            Self::BrokenBody | Self::NoReview(_) => "BadRequest",
             Self::TooLarge { .. } => "RequestEntityTooLarge",
             Self::MediaType(_) | Self::Encoding(_) => "UnsupportedMediaType",
             Self::Method => "MethodNotAllowed",
@@ -92,11 +101,31 @@ impl Refusal {
         }
     }
 
+    /// The `Status`, as one line of JSON.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let message = format!("podgate: {self}");
+        let body = serde_json::to_vec(&Status {
+            kind: "Status",
+            api_version: "v1",
+            metadata: Empty {},
+            status: "Failure",
+            message: &message,
+            reason: self.reason(),
+            code: self.status().as_u16(),
+        });
+        // A struct of strings and a number always serialises; if it ever did not, the message alone would do.
+        let mut body = body.unwrap_or_else(|_| message.into_bytes());
+        body.push(b'\n');
+        body
+    }
+
     /// A header that tells the client what to do next.
     fn advice(&self) -> Option<(http::HeaderName, HeaderValue)> {
         match self {
             // The API server then tries again within its timeout (client-go `rest/with_retry.go`).
-            Self::Overloaded { .. } => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::Overloaded { .. } | Self::OverloadedByBodies { .. } => {
+                Some((RETRY_AFTER, HeaderValue::from_static("1")))
+            }
             Self::Method => Some((ALLOW, HeaderValue::from_static("POST"))),
             // The rest of the body is not waited for, so nothing else can follow on this connection.
             Self::SlowBody(_) | Self::BrokenBody => {
@@ -109,21 +138,9 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let status = self.status();
-        let message = format!("podgate: {self}");
-        let body = serde_json::to_vec(&Status {
-            kind: "Status",
-            api_version: "v1",
-            metadata: Empty {},
-            status: "Failure",
-            message: &message,
-            reason: self.reason(),
-            code: status.as_u16(),
-        });
-        // A struct of strings and a number always serialises; if it ever did not, the message alone would do.
-        let mut body = body.unwrap_or_else(|_| message.into_bytes());
-        body.push(b'\n');
-        let mut response = (status, [(CONTENT_TYPE, "application/json")], body).into_response();
+        let body = self.body();
+        let mut response =
+            (self.status(), [(CONTENT_TYPE, "application/json")], body).into_response();
         if let Some((name, value)) = self.advice() {
             response.headers_mut().insert(name, value);
         }

@@ -1,7 +1,7 @@
 //! The webhook port as a tower service: what happens to a request before and after the engine sees its body.
 //!
-//! In this order: panic guard, metrics, media type, announced size, bounded concurrency, body within its size and
-//! time, review within the deadline. Whatever fails becomes a [`Refusal`]; nothing is logged for an answered review.
+//! In this order: panic guard, metrics, media type, announced size, body within its size and time, bounded concurrency,
+//! review within the deadline. A body that does not come takes no place from one that did. Whatever fails becomes a [`Refusal`]; nothing is logged for an answered review.
 
 use std::{any::Any, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use axum::{
     routing::post,
 };
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderValue, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
     request::Parts,
 };
@@ -25,7 +25,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{debug, error, warn};
 
 use super::{
-    body,
+    body::{self, MAX_LARGE, Reading},
     config::{Limits, Timeouts},
     deadline,
     gate::{Endpoint, Reply, Reviewer},
@@ -38,6 +38,7 @@ struct Gate<R> {
     reviewer: Arc<R>,
     metrics: Arc<Metrics>,
     in_flight: Semaphore,
+    large_bodies: Semaphore,
     limits: Limits,
     timeouts: Timeouts,
 }
@@ -53,6 +54,7 @@ pub fn router<R: Reviewer>(
         reviewer,
         metrics,
         in_flight: Semaphore::new(limits.in_flight),
+        large_bodies: Semaphore::new(MAX_LARGE),
         limits,
         timeouts,
     });
@@ -94,6 +96,9 @@ impl<R: Reviewer> Gate<R> {
                 } else {
                     debug!(endpoint = endpoint.label(), elapsed = ?counted.elapsed(), %refusal, "review refused");
                 }
+                if refusal.status() == StatusCode::SERVICE_UNAVAILABLE {
+                    self.metrics.review_shed();
+                }
                 // Of a body that came too slowly, or broke, nothing more is waited for.
                 if !matches!(refusal, Refusal::SlowBody(_) | Refusal::BrokenBody) {
                     body::swallow(&head.headers, body, self.limits.body, self.timeouts.body);
@@ -113,24 +118,30 @@ impl<R: Reviewer> Gate<R> {
         let budget = deadline::budget(head.uri.query());
         check_media_type(&head.headers)?;
         body::check_length(&head.headers, self.limits.body)?;
-        let _permit = self.enter(budget).await?;
-        let body = body::read(body, self.limits.body, self.timeouts.body.min(budget)).await?;
-        timeout_at(started + budget, self.reviewer.review(endpoint, body))
+        let wait = self.timeouts.queue.min(budget / 2);
+        let reading = Reading {
+            limit: self.limits.body,
+            within: self.timeouts.body.min(budget),
+            large: &self.large_bodies,
+            wait,
+        };
+        let arrived = reading.read(body).await?;
+        let _permit = self.enter(wait).await?;
+        let review = self.reviewer.review(endpoint, arrived.bytes.clone());
+        timeout_at(started + budget, review)
             .await
             .map_err(|_| Refusal::DeadlineExceeded(budget))
     }
 
     /// A place among the reviews in flight. A burst waits a little for one; what still has none is shed.
-    async fn enter(&self, budget: Duration) -> Result<SemaphorePermit<'_>, Refusal> {
-        let wait = self.timeouts.queue.min(budget / 2);
+    async fn enter(&self, wait: Duration) -> Result<SemaphorePermit<'_>, Refusal> {
         // The semaphore is never closed, so what is no permit is the time that ran out.
-        if let Ok(Ok(permit)) = timeout(wait, self.in_flight.acquire()).await {
-            return Ok(permit);
+        match timeout(wait, self.in_flight.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Refusal::Overloaded {
+                limit: self.limits.in_flight,
+            }),
         }
-        self.metrics.review_shed();
-        Err(Refusal::Overloaded {
-            limit: self.limits.in_flight,
-        })
     }
 }
 
@@ -149,9 +160,11 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
     if !media_type.trim().eq_ignore_ascii_case("application/json") {
         return Err(Refusal::MediaType(shown(content_type)));
     }
-    match headers.get(CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => Err(Refusal::Encoding(shown(Some(encoding)))),
-        _ => Ok(()),
+    let encodings = headers.get_all(CONTENT_ENCODING);
+    let is_other = |value: &&HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+    match encodings.iter().find(is_other) {
+        Some(encoding) => Err(Refusal::Encoding(shown(Some(encoding)))),
+        None => Ok(()),
     }
 }
 

@@ -70,6 +70,10 @@ fn run(case: &str, rounds: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "ratios of counts far below 2^52"
+)]
 fn report() -> Result<bool, String> {
     let cases = cases();
     let mut all: Vec<(&Case, Measured)> = Vec::new();

@@ -2,6 +2,7 @@
 //! and shared ones differ from minute to minute. The gate is `instructions.rs`.
 
 #[path = "workload.rs"]
+#[allow(dead_code, reason = "the budgets are for the gate")]
 mod workload;
 
 use divan::Bencher;

@@ -100,3 +100,44 @@ fn an_unknown_subresource_is_judged_and_an_unknown_volume_source_refused() {
     review["request"]["object"] = json!({"target": {"kind": "Node"}});
     assert_eq!(validate(&set, &review)["status"]["code"], 400);
 }
+
+#[test]
+fn a_request_that_does_not_say_what_is_done_to_what_is_not_admitted() {
+    let set = policy("{mode: enforce, level: baseline}");
+    let pod = json!({"spec": {"containers": [{"name": "a"}]}});
+    for (path, value, why) in [
+        ("operation", Value::Null, "request.operation is missing"),
+        (
+            "operation",
+            json!("create"),
+            "request.operation is \"create\"; expected CREATE, UPDATE, DELETE or CONNECT",
+        ),
+        (
+            "resource",
+            json!({}),
+            "request.resource.resource is missing",
+        ),
+    ] {
+        let mut review = create("", "pods", &pod);
+        review["request"][path] = value;
+        let response = validate(&set, &review);
+        assert_eq!(response["allowed"], false);
+        assert_eq!(
+            response["status"]["message"],
+            format!("podgate cannot judge this request, so it is not admitted: {why}")
+        );
+    }
+}
+
+#[test]
+fn an_unknown_subresource_of_a_workload_without_a_template_is_not_admitted() {
+    let set = policy("{mode: enforce, level: baseline}");
+    let mut review = create("apps", "deployments", &json!({"spec": {"replicas": 3}}));
+    assert_eq!(validate(&set, &review)["allowed"], true);
+    review["request"]["subResource"] = json!("teleport");
+    assert_eq!(
+        validate(&set, &review)["status"]["message"],
+        "podgate cannot judge this Deployment, so it is not admitted: request.object has no spec.template, \
+         and podgate does not know the subresource \"teleport\""
+    );
+}

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::support::PATIENCE;
 
-fn serve(arguments: &[&str]) -> Command {
+pub(crate) fn serve(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_podgate"));
     command
         .args([
@@ -68,14 +69,28 @@ fn drains_although_nobody_reads_what_it_says() {
     assert!(end(&mut child).is_some_and(|it| it.success()));
 }
 
+/// A policy file with this `spec`, in flow style.
+pub(crate) fn policy(name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+    )
+}
+
+/// What it says when it refuses to start, with `DIR` for the directory.
+fn refusal(directory: &Path) -> String {
+    let path = directory.to_str().expect("the path is text");
+    let output = serve(&["--policies", path])
+        .output()
+        .expect("podgate starts");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{text}");
+    text.replace(path, "DIR")
+}
+
 #[test]
 fn refuses_to_start_on_bad_policies_and_lists_every_error() {
     let directory = tempfile::tempdir().expect("a directory can be made");
-    let policy = |name: &str, spec: &str| {
-        format!(
-            "apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {{name: {name}}}\nspec: {spec}\n"
-        )
-    };
     let files = [
         (
             "good.yaml",
@@ -83,32 +98,66 @@ fn refuses_to_start_on_bad_policies_and_lists_every_error() {
         ),
         (
             "bad.yaml",
-            policy("bad", "{mode: enforce, controls: {privilegd: {}}}"),
+            policy("bad", "{mode: enforce, controls: {privilegd: {}}, x: 1}"),
         ),
         ("worse.yaml", policy("worse", "{level: restricted}")),
     ];
     for (name, text) in &files {
         fs::write(directory.path().join(name), text).expect("the file can be written");
     }
-    let path = directory.path().to_str().expect("the path is text");
-    let output = serve(&["--policies", path])
-        .output()
-        .expect("podgate starts");
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    for part in [
-        "bad.yaml:4:",
-        "unknown control \"privilegd\"",
-        "worse.yaml:4:",
-        "missing field \"mode\"",
+    assert_eq!(
+        refusal(directory.path()),
+        r#"error: no policies in force
+error: unknown control "privilegd"
+ --> bad.yaml:4:34
+  |
+4 | spec: {mode: enforce, controls: {privilegd: {}}, x: 1}
+  |                                  ^^^^^^^^^
+  |
+  = help: did you mean "privileged"?
+
+error: unknown field "x"
+ --> bad.yaml:4:50
+  |
+4 | spec: {mode: enforce, controls: {privilegd: {}}, x: 1}
+  |                                                  ^
+  |
+  = help: known fields: mode, workloads, match, level, version, controls, inject, rules
+
+error: missing field "mode"
+ --> worse.yaml:4:7
+  |
+4 | spec: {level: restricted}
+  |       ^^^^^^^^^^^^^^^^^^^
+  |
+  = help: enforce, warn or audit; begin with audit
+"#
+    );
+}
+
+#[test]
+fn refuses_to_start_without_any_policy() {
+    let parent = tempfile::tempdir().expect("a directory can be made");
+    let directory = parent.path().join("policies");
+    let missing = "error: cannot read \"DIR\": No such file or directory (os error 2)\n";
+    assert_eq!(refusal(&directory), missing);
+
+    let none = "error: no policies in force\n\
+                error: no policies: DIR holds no PodPolicy, and podgate does not run without one\n";
+    fs::create_dir(&directory).expect("a directory can be made");
+    assert_eq!(refusal(&directory), none);
+    for (name, text) in [
+        ("README.md", "policies"),
+        (".hidden.yaml", "hidden"),
+        ("empty.yaml", ""),
+        ("comment.yaml", "# later\n---\n"),
     ] {
-        assert!(text.contains(part), "{part} is not in {text}");
+        fs::write(directory.join(name), text).expect("the file can be written");
+        assert_eq!(refusal(&directory), none, "{name}");
     }
-    let empty = tempfile::tempdir().expect("a directory can be made");
-    let path = empty.path().to_str().expect("the path is text");
-    let output = serve(&["--policies", path])
-        .output()
-        .expect("podgate starts");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("holds no PodPolicy"));
+
+    fs::remove_dir_all(&directory).expect("it goes");
+    fs::write(&directory, policy("p", "{mode: enforce, level: baseline}")).expect("a file");
+    let file = "error: cannot read \"DIR\": Not a directory (os error 20)\n";
+    assert_eq!(refusal(&directory), file);
 }

@@ -201,7 +201,7 @@ async fn a_pair_that_cannot_be_used_is_told_at_the_start() {
 
 async fn start_fails(config: podgate::server::Config) -> ServeError {
     use podgate::server::{Health, Shutdown, serve};
-    let stub = std::sync::Arc::new(super::support::Stub::default());
+    let stub = std::sync::Arc::new(super::stub::Stub::default());
     serve(config, stub, Health::default(), Shutdown::default())
         .await
         .expect_err("it cannot start")

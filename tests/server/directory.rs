@@ -86,6 +86,14 @@ fn what_cannot_be_read_is_an_error_and_never_left_out() {
     let error = read(directory.path()).expect_err("it leads nowhere");
     assert!(error.to_string().starts_with("cannot read \""), "{error}");
 
+    fs::write(directory.path().join("c.yaml"), [0xff]).expect("a file");
+    let error = read(directory.path()).expect_err("neither can be read");
+    let text = error.to_string();
+    assert!(
+        text.contains("b.yaml\": No such file") && text.ends_with("c.yaml\" is not UTF-8 text"),
+        "{text}"
+    );
+
     let error = read(&directory.path().join("none")).expect_err("there is none");
     assert!(error.to_string().contains("none\": "), "{error}");
 }

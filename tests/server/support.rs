@@ -1,27 +1,20 @@
-//! A server on free ports, a stub engine, and a client that trusts it.
+//! A server on free ports, with a stub or the real engine, and a client that trusts it.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::Path,
-    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use podgate::policy::shipped;
 use podgate::server::{
-    Config, Drained, Health, Reviewer, ServeError, Serving, Shutdown, Timeouts,
-    gate::{Endpoint, Outcome, Reply},
+    Config, Drained, Health, Reviewer, ServeError, Serving, Shutdown, Timeouts, engine::Engine,
     install_crypto_provider, serve,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::Semaphore,
     time::{sleep, timeout},
 };
 use tokio_rustls::{
@@ -33,16 +26,10 @@ use tokio_rustls::{
     },
 };
 
-/// Nothing that is waited for takes this long, unless it never comes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+use super::stub::Stub;
 
-/// Does what the body tells it: `panic`, `hold` (until released), `deny`; anything else is allowed.
-#[derive(Default)]
-pub(crate) struct Stub {
-    pub(crate) entered: AtomicUsize,
-    pub(crate) answered: AtomicUsize,
-    release: Option<Semaphore>,
-}
+/// Nothing that is waited for takes this long, on however busy a machine, unless it never comes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server.
 pub(crate) struct Server {
@@ -66,51 +53,6 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
-// === impl Stub ===
-
-impl Reviewer for Stub {
-    async fn review(&self, endpoint: Endpoint, body: Bytes) -> Reply {
-        self.entered.fetch_add(1, Ordering::SeqCst);
-        let outcome = match &body[..] {
-            b"panic" => unreachable!("the stub was told to panic"),
-            b"hold" => {
-                let release = self
-                    .release
-                    .as_ref()
-                    .expect("a stub that holds can be released");
-                release
-                    .acquire()
-                    .await
-                    .expect("it is never closed")
-                    .forget();
-                Outcome::Allowed
-            }
-            b"deny" => Outcome::Denied,
-            _ => Outcome::Allowed,
-        };
-        self.answered.fetch_add(1, Ordering::SeqCst);
-        Reply {
-            status: StatusCode::OK,
-            body: format!("{} {}", endpoint.label(), body.len()).into(),
-            outcome,
-        }
-    }
-}
-
-impl Stub {
-    pub(crate) fn entered(&self) -> usize {
-        self.entered.load(Ordering::SeqCst)
-    }
-
-    /// Lets this many held reviews go.
-    pub(crate) fn release(&self, reviews: usize) {
-        self.release
-            .as_ref()
-            .expect("it can be released")
-            .add_permits(reviews);
-    }
-}
-
 // === impl Server ===
 
 impl Server {
@@ -123,12 +65,25 @@ impl Server {
     }
 
     pub(crate) async fn ended_by(config: Config, shutdown: Shutdown) -> Self {
-        let stub = Arc::new(Stub {
-            release: Some(Semaphore::new(0)),
-            ..Stub::default()
-        });
+        let stub = Arc::new(Stub::that_holds());
+        Self::of(config, shutdown, stub.clone(), stub).await
+    }
+
+    /// With the real engine and the shipped policies; its stub stays idle.
+    pub(crate) async fn judging() -> Self {
+        let engine = Engine::new(shipped().expect("they are sound"), None);
+        let stub = Arc::new(Stub::default());
+        Self::of(config(), Shutdown::default(), Arc::new(engine), stub).await
+    }
+
+    async fn of<R: Reviewer>(
+        config: Config,
+        shutdown: Shutdown,
+        reviewer: Arc<R>,
+        stub: Arc<Stub>,
+    ) -> Self {
         let health = Health::default();
-        let serving = serve(config, stub.clone(), health.clone(), shutdown.clone())
+        let serving = serve(config, reviewer, health.clone(), shutdown.clone())
             .await
             .expect("it starts");
         let ca = serving.ca().map(str::to_owned).unwrap_or_default();
@@ -280,6 +235,14 @@ pub(crate) async fn tls_with(
     ca: &str,
     versions: &[&'static SupportedProtocolVersion],
 ) -> io::Result<TlsStream<TcpStream>> {
+    tls_over(TcpStream::connect(address).await?, ca, versions).await
+}
+
+pub(crate) async fn tls_over(
+    stream: TcpStream,
+    ca: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> io::Result<TlsStream<TcpStream>> {
     install_crypto_provider();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(ca.as_bytes()).flatten());
@@ -288,7 +251,8 @@ pub(crate) async fn tls_with(
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let name = ServerName::try_from("podgate.podgate-system.svc").expect("it is a name");
-    let stream = TcpStream::connect(address).await?;
+    // As Go does; otherwise every first request waits for an acknowledgement of the handshake.
+    stream.set_nodelay(true)?;
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
