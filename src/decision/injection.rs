@@ -40,19 +40,19 @@ fn run_for<'a, 's>(
     pod: &PodView<'a>,
     target: Target<'_>,
 ) -> (Option<PodView<'a>>, Vec<Injected<'s>>) {
-    let mut injections: Vec<(usize, &AnyInjection, &'s str)> = policies
-        .iter()
-        .flat_map(|policy| {
-            policy
-                .injections
-                .iter()
-                .map(|(rank, it)| (*rank, it, policy.name.as_str()))
-        })
-        .collect();
+    let count = policies.iter().map(|policy| policy.injections.len()).sum();
+    if count == 0 {
+        return (None, Vec::new());
+    }
+    let mut injections: Vec<(usize, &AnyInjection, &'s str)> = Vec::with_capacity(count);
+    for policy in policies {
+        let named = |(rank, it): &'s (usize, AnyInjection)| (*rank, it, policy.name.as_str());
+        injections.extend(policy.injections.iter().map(named));
+    }
     injections.sort_by_key(|(rank, _, _)| *rank);
     let mut after: Option<PodView<'a>> = None;
-    let mut injected = Vec::new();
-    let mut edits = Vec::new();
+    let mut injected = Vec::with_capacity(4 * injections.len());
+    let mut edits = Vec::with_capacity(8);
     for (_, injection, policy) in injections {
         injection.inject(after.as_ref().unwrap_or(pod), target, &mut edits);
         for edit in edits.drain(..) {

@@ -2,6 +2,8 @@
 //! as JSON Patch operations at the exact places (so that the API server can apply it), and as YAML that a person can type.
 //! Injections and suggested fixes are both lists of edits: what is proposed, what is tried and what is written are one thing.
 
+use std::mem::discriminant;
+
 mod patch;
 mod value;
 
@@ -95,7 +97,7 @@ impl Place {
     fn pointer(self) -> String {
         match self {
             Self::Pod => "/spec".to_owned(),
-            Self::Container(at) => format!("/spec/{}/{}", at.list.field(), at.index),
+            Self::Container(at) => ["/spec/", at.list.field(), "/", &at.index.to_string()].concat(),
         }
     }
 }
@@ -151,6 +153,12 @@ impl<'a> Edit<'a> {
             place: Place::Container(at),
             change,
         }
+    }
+
+    /// True if both write the same field of the same place.
+    #[must_use]
+    pub fn is_same_field(&self, other: &Edit<'_>) -> bool {
+        self.place == other.place && discriminant(&self.change) == discriminant(&other.change)
     }
 
     /// The path of the changed field inside the Pod, for example `spec.containers[0].securityContext.privileged`.

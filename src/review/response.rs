@@ -7,11 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-use crate::decision::Decision;
+use crate::decision::{Decision, Injected, Judged};
 use crate::output::{self, rejection, warning};
-use crate::pod::PodView;
-use crate::pod::edit::{self, Operation};
+use crate::pod::edit::{self, Change, Operation};
 use crate::pod::json::write_string;
+use crate::pod::{Kind, PodView};
 use crate::policy::Mode;
 
 /// A finished answer.
@@ -91,15 +91,7 @@ impl Answer {
         }
         let mut it = response(uid, true);
         it.patch = edit::patch(before, decision.injected.iter().map(|it| &it.edit));
-        annotate(&mut it, "injected", &decision.injected, |injected, out| {
-            out.extend_from_slice(b"{\"path\":");
-            write_string(out, &injected.edit.path());
-            out.extend_from_slice(b",\"policy\":");
-            write_string(out, injected.policy);
-            out.extend_from_slice(b",\"value\":");
-            injected.edit.change.write(out);
-            out.push(b'}');
-        });
+        note_injected(&mut it, &decision.injected);
         Self::write(Outcome::Patched, it)
     }
 
@@ -117,18 +109,7 @@ impl Answer {
         let allowed = decision.allowed();
         let mut it = response(uid, allowed);
         it.warnings = warning::warnings(object, decision);
-        annotate(&mut it, "findings", &decision.findings, |judged, out| {
-            let finding = &judged.finding;
-            let note = FindingNote {
-                control: finding.control,
-                current: output::text::clean(&finding.current, output::text::MAX_VALUE),
-                existed: judged.existed,
-                mode: judged.mode,
-                path: object.kind.path(&finding.path()),
-                policies: judged.policies.iter().map(|policy| &*policy.name).collect(),
-            };
-            write_json(out, &note);
-        });
+        note_findings(&mut it, object.kind, &decision.findings);
         if allowed {
             return Self::write(Outcome::Allowed, it);
         }
@@ -251,37 +232,84 @@ fn response(uid: &str, allowed: bool) -> Response<'_> {
     }
 }
 
-/// A list as one audit annotation in JSON; what does not fit is counted in `<key>-omitted`.
-fn annotate<T>(
-    response: &mut Response<'_>,
-    key: &str,
-    items: &[T],
-    write: impl Fn(&T, &mut Vec<u8>),
-) {
-    let mut list = Vec::with_capacity(128 * items.len());
-    list.push(b'[');
-    let mut written = 0;
-    for item in items {
-        let before = list.len();
-        if written > 0 {
-            list.push(b',');
+/// The audit annotation `injected`: by policy, each path and the value that was written there.
+fn note_injected(response: &mut Response<'_>, injected: &[Injected<'_>]) {
+    let mut by_policy: Vec<&Injected<'_>> = injected.iter().collect();
+    by_policy.sort_by_key(|it| it.policy);
+    let mut text = Vec::with_capacity(128 * injected.len());
+    let mut policy = None;
+    let mut omitted = 0;
+    for (index, it) in by_policy.iter().enumerate() {
+        let before = text.len();
+        // A policy's added and dropped capabilities are two steps; the second holds the outcome of both.
+        let is_later =
+            |later: &&Injected<'_>| later.policy == it.policy && later.edit.is_same_field(&it.edit);
+        if matches!(it.edit.change, Change::Capabilities(_))
+            && by_policy[index + 1..].iter().any(|later| is_later(later))
+        {
+            continue;
         }
-        write(item, &mut list);
-        if list.len() > MAX_ANNOTATION {
-            list.truncate(before);
+        if policy == Some(it.policy) {
+            text.push(b',');
+        } else {
+            text.extend_from_slice(if policy.is_none() { b"{" } else { b"}," });
+            write_string(&mut text, it.policy);
+            text.extend_from_slice(b":{");
+        }
+        // Field names and positions: nothing to escape.
+        text.push(b'"');
+        text.extend_from_slice(it.edit.path().as_bytes());
+        text.extend_from_slice(b"\":");
+        it.edit.change.write(&mut text);
+        if text.len() > MAX_ANNOTATION {
+            text.truncate(before);
+            omitted = by_policy.len() - index;
             break;
         }
-        written += 1;
+        policy = Some(it.policy);
     }
-    list.push(b']');
-    // Whole items only, each of them text.
-    let text = String::from_utf8(list).unwrap_or_default();
+    text.extend_from_slice(if policy.is_none() { b"{}" } else { b"}}" });
+    annotate(response, "injected", text, omitted);
+}
+
+/// The audit annotation `findings`: a list.
+fn note_findings(response: &mut Response<'_>, kind: Kind, findings: &[Judged<'_>]) {
+    let mut text = vec![b'['];
+    let mut omitted = 0;
+    for (index, judged) in findings.iter().enumerate() {
+        let before = text.len();
+        if index > 0 {
+            text.push(b',');
+        }
+        let finding = &judged.finding;
+        let note = FindingNote {
+            control: finding.control,
+            current: output::text::clean(&finding.current, output::text::MAX_VALUE),
+            existed: judged.existed,
+            mode: judged.mode,
+            path: kind.path(&finding.path()),
+            policies: judged.policies.iter().map(|policy| &*policy.name).collect(),
+        };
+        write_json(&mut text, &note);
+        if text.len() > MAX_ANNOTATION {
+            text.truncate(before);
+            omitted = findings.len() - index;
+            break;
+        }
+    }
+    text.push(b']');
+    annotate(response, "findings", text, omitted);
+}
+
+/// One audit annotation; how many items did not fit into it stands in `<key>-omitted`.
+fn annotate(response: &mut Response<'_>, key: &str, text: Vec<u8>, omitted: usize) {
+    // It was cut at whole items, so it is text.
+    let text = String::from_utf8(text).unwrap_or_default();
     response.audit_annotations.push((key.to_owned(), text));
-    if written < items.len() {
-        let omitted = (items.len() - written).to_string();
+    if omitted > 0 {
         response
             .audit_annotations
-            .push((format!("{key}-omitted"), omitted));
+            .push((format!("{key}-omitted"), omitted.to_string()));
     }
 }
 

@@ -66,7 +66,7 @@ const GOOD_POD: &str = r#"{"runAsUser":1000,"runAsNonRoot":true,"fsGroup":1000,"
 const SMALL: Shape = Shape {
     init: 1,
     regular: 2,
-    env: 4,
+    env: 5,
     managed: 0,
     context: GOOD,
     pod_context: GOOD_POD,
@@ -74,7 +74,7 @@ const SMALL: Shape = Shape {
 const LARGE: Shape = Shape {
     init: 2,
     regular: 12,
-    env: 26,
+    env: 28,
     managed: 24,
     context: GOOD,
     pod_context: GOOD_POD,
@@ -97,14 +97,26 @@ const INJECT: &str = "{inject: {seccompProfile: RuntimeDefault, runAsNonRoot: tr
 pub(crate) fn cases() -> Vec<Case> {
     let validate = |specs: &[String]| Work::Answer(Stage::Validate, policies(specs));
     let one = || validate(&[RESTRICTED.to_owned()]);
-    let hundred: Vec<String> = (0..100)
-        .map(|at| {
-            format!(
-                "{{mode: enforce, level: restricted, match: {{namespaces: [\"sho*\"]}}, controls: {{runAsUser: {{ranges: [{{min: 1, max: {}}}]}}}}}}",
-                60_000 + at
-            )
-        })
-        .collect();
+    let hundred = |spec: &dyn Fn(u32) -> String| -> Vec<String> { (0..100).map(spec).collect() };
+    // A team each; one of them is ours.
+    let teams = hundred(&|at| {
+        let namespaces = if at == 70 {
+            "sho*".to_owned()
+        } else {
+            format!("team-{at}-*")
+        };
+        format!("{{mode: enforce, level: restricted, match: {{namespaces: [\"{namespaces}\"]}}}}")
+    });
+    let alike = hundred(&|_| {
+        "{mode: enforce, level: restricted, match: {namespaces: [\"sho*\"]}}".to_owned()
+    });
+    // No two of them can share this check.
+    let distinct = hundred(&|at| {
+        let max = 60_000 + at;
+        format!(
+            "{{mode: enforce, level: restricted, match: {{namespaces: [\"sho*\"]}}, controls: {{runAsUser: {{ranges: [{{min: 1, max: {max}}}]}}}}}}"
+        )
+    });
     let (small, large, bare) = (review(&SMALL), review(&LARGE), review(&BARE));
     let case = |name, body: &String, work, budget| Case {
         name,
@@ -142,7 +154,24 @@ pub(crate) fn cases() -> Vec<Case> {
             Work::Answer(Stage::Mutate, policies(&[INJECT.to_owned()])),
             Some((80_000, 80)),
         ),
-        case("7 kB: 100 policies", &small, validate(&hundred), None),
+        case(
+            "7 kB: 100 policies, one concerned",
+            &small,
+            validate(&teams),
+            None,
+        ),
+        case(
+            "7 kB: 100 policies, all alike",
+            &small,
+            validate(&alike),
+            None,
+        ),
+        case(
+            "7 kB: 100 policies, all different",
+            &small,
+            validate(&distinct),
+            None,
+        ),
     ]
 }
 

@@ -208,10 +208,9 @@ fn injection_touches_nothing_that_is_set_and_keeps_what_podgate_does_not_know() 
         .as_str()
         .unwrap()
         .to_owned();
-    assert!(
-        annotation
-            .contains(r#""path":"spec.securityContext.runAsNonRoot","policy":"p","value":true"#),
-        "{annotation}"
+    assert_eq!(
+        annotation,
+        r#"{"p":{"spec.containers[0].securityContext.allowPrivilegeEscalation":false,"spec.securityContext.runAsNonRoot":true}}"#
     );
 }
 

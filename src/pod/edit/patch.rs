@@ -3,8 +3,6 @@
 //! The operations borrow what they write and are written once, as text. `json-patch` has owned values in its
 //! operations, which cost as much as all the rest of a mutating review; it applies them, in tests and in the demo.
 
-use std::mem::discriminant;
-
 use super::{Change, Edit, Home, Place, token_volumes};
 use crate::pod::view::PodView;
 
@@ -58,9 +56,10 @@ pub fn patch<'e>(
         let mut context = Vec::new();
         for (index, edit) in here.iter().enumerate() {
             // A later edit of the same field holds what this one says.
-            let is_same =
-                |later: &&Edit<'_>| discriminant(&later.change) == discriminant(&edit.change);
-            if here[index + 1..].iter().any(is_same) {
+            if here[index + 1..]
+                .iter()
+                .any(|later| later.is_same_field(edit))
+            {
                 continue;
             }
             let value = Content::Value(&edit.change);

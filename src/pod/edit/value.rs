@@ -19,13 +19,16 @@ impl Change<'_> {
 
     /// Writes the value as JSON.
     pub fn write(&self, out: &mut Vec<u8>) {
-        // As above; and there is no end to what a vector takes.
-        let _ = serde_json::to_writer(out, self);
+        match self.flag() {
+            Some(true) => out.extend_from_slice(b"true"),
+            Some(false) => out.extend_from_slice(b"false"),
+            // As above; and there is no end to what a vector takes.
+            None => drop(serde_json::to_writer(out, self)),
+        }
     }
-}
 
-impl Serialize for Change<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    /// The value of what is true or false.
+    fn flag(&self) -> Option<bool> {
         match self {
             Self::Privileged(it)
             | Self::AllowPrivilegeEscalation(it)
@@ -36,7 +39,25 @@ impl Serialize for Change<'_> {
             | Self::HostPid(it)
             | Self::HostIpc(it)
             | Self::HostUsers(it)
-            | Self::AutomountServiceAccountToken(it) => serializer.serialize_bool(*it),
+            | Self::AutomountServiceAccountToken(it) => Some(*it),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for Change<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Privileged(_)
+            | Self::AllowPrivilegeEscalation(_)
+            | Self::ReadOnlyRootFilesystem(_)
+            | Self::RunAsNonRoot(_)
+            | Self::HostProcess(_)
+            | Self::HostNetwork(_)
+            | Self::HostPid(_)
+            | Self::HostIpc(_)
+            | Self::HostUsers(_)
+            | Self::AutomountServiceAccountToken(_) => self.flag().serialize(serializer),
             Self::RunAsUser(it) | Self::RunAsGroup(it) | Self::FsGroup(it) => {
                 serializer.serialize_i64(*it)
             }

@@ -16,6 +16,8 @@ pub(super) enum Number {
 pub(super) fn skip_space(body: &[u8], pos: &mut usize) -> u8 {
     loop {
         match body.get(*pos) {
+            // Almost always, since an API server writes no white space: one compare.
+            Some(&byte) if byte > b' ' => return byte,
             Some(b' ' | b'\n' | b'\r' | b'\t') => *pos += 1,
             Some(&byte) => return byte,
             None => return 0,

@@ -37,10 +37,7 @@ fn an_admitted_pod_is_stored_with_what_was_injected_and_nothing_else_changed() {
     let path = "spec.containers[0].securityContext.allowPrivilegeEscalation";
     assert_eq!(
         injected,
-        json!([
-            {"path": path, "value": false, "policy": "strict"},
-            {"path": "spec.securityContext.runAsNonRoot", "value": true, "policy": "strict"},
-        ])
+        json!({"strict": {path: false, "spec.securityContext.runAsNonRoot": true}})
     );
 }
 
