@@ -6,7 +6,7 @@ use json_patch::{AddOperation, PatchOperation, RemoveOperation};
 use serde_json::{Value, json};
 
 use super::{Change, Edit, Home, Place, token_volumes};
-use crate::pod::view::PodView;
+use crate::pod::view::{Capabilities, PodView};
 
 /// The edits as JSON Patch operations on the Pod that `before` was read from. Objects that are missing are created
 /// once, with all that belongs into them; nothing else is touched.
@@ -48,7 +48,13 @@ pub fn patch(before: &PodView<'_>, edits: &[Edit<'_>]) -> Vec<PatchOperation> {
             match edit.change.field() {
                 (Home::Spec, field) => operations.push(add(&format!("{base}/{field}"), value)),
                 (Home::SecurityContext, field) if has_context => {
-                    operations.push(add(&format!("{base}/securityContext/{field}"), value));
+                    let path = format!("{base}/securityContext/{field}");
+                    match (&edit.change, capabilities_of(before, place)) {
+                        (Change::Capabilities(after), Some(own)) => {
+                            change_lists(&path, own, after, &mut operations);
+                        }
+                        _ => operations.push(add(&path, value)),
+                    }
                 }
                 (Home::Nested(parent), field) if has_context && has_windows => {
                     operations.push(add(
@@ -83,6 +89,32 @@ pub fn patch(before: &PodView<'_>, edits: &[Edit<'_>]) -> Vec<PatchOperation> {
         remove_token(before, &mut operations);
     }
     operations
+}
+
+fn capabilities_of<'v, 'a>(pod: &'v PodView<'a>, place: Place) -> Option<&'v Capabilities<'a>> {
+    let Place::Container(at) = place else {
+        return None;
+    };
+    let context = pod.container(at)?.security_context.as_ref()?;
+    context.capabilities.as_ref()
+}
+
+/// Only the lists that differ: what else stands beside them stays.
+fn change_lists(
+    path: &str,
+    before: &Capabilities<'_>,
+    after: &Capabilities<'_>,
+    operations: &mut Vec<PatchOperation>,
+) {
+    for (name, before, after) in [
+        ("add", &before.add, &after.add),
+        ("drop", &before.drop, &after.drop),
+    ] {
+        if before != after {
+            let names = after.iter().map(|name| json!(&**name)).collect();
+            operations.push(add(&format!("{path}/{name}"), names));
+        }
+    }
 }
 
 fn remove_token(before: &PodView<'_>, operations: &mut Vec<PatchOperation>) {
@@ -128,6 +160,7 @@ fn remove(path: &str) -> PatchOperation {
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+    use crate::pod::Text;
     use crate::pod::json::from_str;
     use crate::pod::view::{ContainerList, ContainerRef, Profile};
 
@@ -200,6 +233,35 @@ mod tests {
         assert_eq!(
             raw["spec"]["containers"][0]["securityContext"]["windowsOptions"]["new"],
             2
+        );
+    }
+
+    #[test]
+    fn of_capabilities_only_the_list_that_differs_is_written() {
+        let pod = r#"{"spec": {"containers": [{"name": "a", "securityContext": {"capabilities":
+            {"add": null, "drop": ["CHOWN"], "new": 1}}}]}}"#;
+        let capabilities = |drop: &[&'static str]| Capabilities {
+            add: Vec::new(),
+            drop: drop.iter().map(|name| Text::from(*name)).collect(),
+        };
+        let edits = [Edit::container(
+            A,
+            Change::Capabilities(capabilities(&["CHOWN", "KILL"])),
+        )];
+        let (raw, paths) = patched(pod, &edits);
+        assert_eq!(
+            paths,
+            ["/spec/containers/0/securityContext/capabilities/drop"]
+        );
+        assert_eq!(
+            raw["spec"]["containers"][0]["securityContext"]["capabilities"],
+            json!({"add": null, "drop": ["CHOWN", "KILL"], "new": 1})
+        );
+        let edits = [Edit::container(A, Change::Capabilities(capabilities(&[])))];
+        let (_, paths) = patched(pod, &edits);
+        assert_eq!(
+            paths,
+            ["/spec/containers/0/securityContext/capabilities/drop"]
         );
     }
 
