@@ -7,6 +7,8 @@
 
 #[path = "engine/bad_input.rs"]
 mod bad_input;
+#[path = "engine/patch.rs"]
+mod patch;
 #[path = "engine/reviews.rs"]
 mod reviews;
 #[path = "engine/support.rs"]
