@@ -62,6 +62,28 @@ fn a_template_is_warned_of_at_its_own_path() {
 }
 
 #[test]
+fn a_template_is_never_rewritten() {
+    let set = policy("{inject: {seccompProfile: RuntimeDefault}}");
+    for name in [
+        "024-create-deployments",
+        "051-create-statefulsets",
+        "052-create-daemonsets",
+        "053-create-replicationcontrollers",
+        "055-create-podtemplates",
+        "056-create-jobs",
+        "057-create-cronjobs",
+    ] {
+        let review = recorded(name);
+        let response = answer(&set, Stage::Mutate, &review);
+        assert_eq!(
+            response,
+            json!({"uid": review["request"]["uid"], "allowed": true}),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn an_update_is_rejected_only_for_what_it_makes_worse() {
     let pod = |privileged: &[bool]| {
         let containers: Vec<_> = privileged
