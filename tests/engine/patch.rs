@@ -67,5 +67,6 @@ proptest! {
     #[test]
     fn what_is_judged_is_what_the_patch_makes(case in cases(true)) {
         properties::judges_what_it_injects(&case);
+        properties::sees_what_the_patch_makes(&case);
     }
 }

@@ -33,6 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
     properties::does_not_depend_on_the_order_of_policies(&case);
     properties::contradicts_no_validation(&case);
     properties::judges_what_it_injects(&case);
+    properties::sees_what_the_patch_makes(&case);
     if !conflicts {
         properties::does_not_depend_on_the_names_of_policies(&case);
         properties::satisfies_the_policy_that_injects(&case);

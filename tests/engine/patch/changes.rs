@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::case::Case;
-use super::pods::{LISTS, TOKEN, TOKEN_PATH};
+use super::pods::{LISTS, TOKEN_PATH, TOKENS};
+use super::validation::{containers, items};
 
 /// One place that differs, as deep in the object as the field that an injection writes as a whole.
 #[derive(Debug)]
@@ -116,9 +117,9 @@ pub(crate) fn is_allowed(case: &Case, change: &Change) -> bool {
     let path: Vec<&str> = change.path.iter().map(String::as_str).collect();
     let added = case.added();
     match path.as_slice() {
-        ["spec", "volumes"] => added.is_none() && is_token_gone(case, change, "name"),
+        ["spec", "volumes"] => added.is_none() && is_token_gone(case, change),
         ["spec", list, _, "volumeMounts"] if LISTS.contains(list) => {
-            added.is_none() && is_token_gone(case, change, "mountPath")
+            added.is_none() && is_token_gone(case, change)
         }
         ["spec", list, index, "securityContext", field @ ..] if LISTS.contains(list) => {
             let is_open = added.as_ref().is_none_or(|it| {
@@ -126,7 +127,10 @@ pub(crate) fn is_allowed(case: &Case, change: &Change) -> bool {
             });
             is_open
                 && match field {
-                    ["capabilities", which] => extends(case, which, change),
+                    ["capabilities", which] => {
+                        let at = index.parse().unwrap_or(usize::MAX);
+                        extends(case, &case.pod["spec"][*list][at], which, change)
+                    }
                     [name] => {
                         let may = ON_CONTAINERS.contains(name)
                             || (added.is_some() && ON_ADDED.contains(name));
@@ -172,8 +176,9 @@ fn as_field(name: &str, value: &Value) -> Value {
     }
 }
 
-/// The list of capabilities begins as it was, and goes on with names that a policy says.
-fn extends(case: &Case, which: &str, change: &Change) -> bool {
+/// The list of capabilities begins as it was, and goes on with names that a policy says and the container's other list
+/// does not.
+fn extends(case: &Case, container: &Value, which: &str, change: &Change) -> bool {
     let empty = Vec::new();
     let before = change.before.as_array().unwrap_or(&empty);
     let Some(more) = change
@@ -183,22 +188,36 @@ fn extends(case: &Case, which: &str, change: &Change) -> bool {
     else {
         return false;
     };
-    let is_said = |name: &Value| {
-        values(case, "capabilities")
-            .any(|it| it[which].as_array().is_some_and(|list| list.contains(name)))
+    let has = |list: &Value, name: &Value| list.as_array().is_some_and(|it| it.contains(name));
+    let is_said = |name: &Value| values(case, "capabilities").any(|it| has(&it[which], name));
+    let own = &container["securityContext"]["capabilities"];
+    let contradicts = |name: &Value| match which {
+        "add" => has(&own["drop"], name) || has(&own["drop"], &json!("ALL")),
+        _ => has(&own["add"], name),
     };
-    !more.is_empty() && more.iter().all(is_said)
+    !more.is_empty() && more.iter().all(|name| is_said(name) && !contradicts(name))
 }
 
-/// All that is gone is what the `ServiceAccount` admission added, and only because no token shall be mounted.
-fn is_token_gone(case: &Case, change: &Change, key: &str) -> bool {
+/// Volumes of tokens that the `ServiceAccount` admission added, and that no container uses in a way of its own.
+pub(crate) fn tokens(pod: &Value) -> Vec<&Value> {
+    let mounts = || containers(pod).flat_map(|(_, it)| items(&it["volumeMounts"]));
+    let is_own =
+        |name: &Value| mounts().any(|it| it["name"] == *name && it["mountPath"] != TOKEN_PATH);
+    items(&pod["spec"]["volumes"])
+        .filter(|volume| {
+            TOKENS.iter().any(|name| volume["name"] == *name) && volume.get("projected").is_some()
+        })
+        .map(|volume| &volume["name"])
+        .filter(|name| !is_own(name))
+        .collect()
+}
+
+/// All that is gone are these tokens, and only because none shall be mounted.
+fn is_token_gone(case: &Case, change: &Change) -> bool {
+    let tokens = tokens(&case.pod);
     let mut expected = change.before.clone();
     if let Some(list) = expected.as_array_mut() {
-        let is_token = |it: &Value| match key {
-            "name" => it["name"] == TOKEN && it.get("projected").is_some(),
-            _ => it["name"] == TOKEN && it["mountPath"] == TOKEN_PATH,
-        };
-        list.retain(|it| !is_token(it));
+        list.retain(|it| !tokens.contains(&&it["name"]));
     }
     expected == change.after
         && values(case, "automountServiceAccountToken").any(|it| *it == json!(false))

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::choices::Choices;
 
-pub(crate) const TOKEN: &str = "kube-api-access-x7k2p";
+/// Volumes of the `ServiceAccount` admission: one of this Pod, one of the Pod it was copied from.
+pub(crate) const TOKENS: [&str; 2] = ["kube-api-access-x7k2p", "kube-api-access-9zzqw"];
 pub(crate) const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 pub(crate) const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 pub(crate) const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
@@ -46,12 +47,12 @@ pub(crate) fn pod(it: &mut Choices<'_>) -> Value {
     it.field(&mut spec, "hostUsers", &bools);
     it.field(&mut spec, "automountServiceAccountToken", &bools);
     it.field(&mut spec, "runtimeClassName", &[json!("kata"), json!("")]);
-    let has_token = it.once_in(2);
+    let tokens = it.pick(&[0, 1, 2, 1]);
     for (list, most) in LISTS.into_iter().zip([2, 3, 3]) {
         let at_least = usize::from(list == "containers");
         let count = at_least + it.below(most);
         let containers: Vec<Value> = (0..count)
-            .map(|index| container(it, list, index, has_token))
+            .map(|index| container(it, list, index, tokens))
             .collect();
         if count > 0 || it.once_in(2) {
             spec.insert(
@@ -64,7 +65,7 @@ pub(crate) fn pod(it: &mut Choices<'_>) -> Value {
             );
         }
     }
-    volumes(it, &mut spec, has_token);
+    volumes(it, &mut spec, tokens);
     security_context(it, &mut spec, pod_context);
     unknown(it, &mut spec);
     let mut metadata = metadata(it);
@@ -128,7 +129,7 @@ fn metadata(it: &mut Choices<'_>) -> Map<String, Value> {
     metadata
 }
 
-fn container(it: &mut Choices<'_>, list: &str, index: usize, has_token: bool) -> Value {
+fn container(it: &mut Choices<'_>, list: &str, index: usize, tokens: usize) -> Value {
     let mut container = Map::new();
     container.insert("name".to_owned(), json!(format!("{list}-{index}")));
     container.insert("image".to_owned(), json!("registry.example/a:1"));
@@ -138,30 +139,35 @@ fn container(it: &mut Choices<'_>, list: &str, index: usize, has_token: bool) ->
     mounts(
         it,
         &mut container,
-        has_token && list != "ephemeralContainers",
+        if list == "ephemeralContainers" {
+            0
+        } else {
+            tokens
+        },
     );
     security_context(it, &mut container, container_context);
     unknown(it, &mut container);
     Value::Object(container)
 }
 
-fn mounts(it: &mut Choices<'_>, container: &mut Map<String, Value>, has_token: bool) {
+fn mounts(it: &mut Choices<'_>, container: &mut Map<String, Value>, tokens: usize) {
     let mut mounts = Vec::new();
     for name in ["data", "cache"] {
         if it.once_in(3) {
             mounts.push(json!({"name": name, "mountPath": format!("/{name}"), "unknown": [1]}));
         }
     }
-    if has_token && !it.once_in(8) {
-        let path = if it.once_in(12) {
-            "/elsewhere"
-        } else {
-            TOKEN_PATH
+    let own = it.below(tokens.max(1));
+    for (index, name) in TOKENS.iter().enumerate().take(tokens) {
+        let path = match (index == own, it.below(12)) {
+            (true, 0..10) => TOKEN_PATH,
+            (_, 11) => "/elsewhere",
+            _ => continue,
         };
         let at = it.below(mounts.len() + 1);
         mounts.insert(
             at,
-            json!({"name": TOKEN, "readOnly": true, "mountPath": path}),
+            json!({"name": name, "readOnly": true, "mountPath": path}),
         );
     }
     if !mounts.is_empty() || it.once_in(3) {
@@ -169,19 +175,19 @@ fn mounts(it: &mut Choices<'_>, container: &mut Map<String, Value>, has_token: b
     }
 }
 
-fn volumes(it: &mut Choices<'_>, spec: &mut Map<String, Value>, has_token: bool) {
+fn volumes(it: &mut Choices<'_>, spec: &mut Map<String, Value>, tokens: usize) {
     let mut volumes = vec![
         json!({"name": "data", "emptyDir": {}}),
         json!({"name": "cache", "hostPath": {"path": "/"}}),
     ];
-    if has_token {
+    for name in TOKENS.iter().take(tokens) {
         let sources =
             json!([{"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}}]);
         let token = match it.below(8) {
-            7 => json!({"name": TOKEN, "secret": {"secretName": "mine"}}),
-            _ => json!({"name": TOKEN, "projected": {"defaultMode": 420, "sources": sources}}),
+            7 => json!({"name": name, "secret": {"secretName": "mine"}}),
+            _ => json!({"name": name, "projected": {"defaultMode": 420, "sources": sources}}),
         };
-        let at = 2 - it.below(3);
+        let at = volumes.len() - it.below(volumes.len() + 1);
         volumes.insert(at, token);
     }
     spec.insert("volumes".to_owned(), json!(volumes));

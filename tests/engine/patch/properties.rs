@@ -2,12 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use podgate::decision::Stage;
+use podgate::decision::{Operation, Request, Stage, decide};
+use podgate::pod::{Kind, PodView, json};
 use podgate::policy::PolicySet;
 use serde_json::{Value, json};
 
 use super::case::Case;
-use super::changes::{changes, is_allowed};
+use super::changes::{changes, is_allowed, tokens};
 use super::validation::{
     app_armor_annotations_are_valid, containers, effective, escalates, is_windows, items, names,
     shares_node, violations,
@@ -37,6 +38,9 @@ pub(crate) fn changes_nothing_but_what_is_missing(case: &Case) {
     }
     for change in changes(&case.pod, &after) {
         assert!(is_allowed(case, &change), "{change:?}");
+        if change.path == ["spec", "automountServiceAccountToken"] && change.after == false {
+            assert_eq!(tokens(&after), [&Value::Null; 0]);
+        }
     }
 }
 
@@ -104,6 +108,41 @@ pub(crate) fn judges_what_it_injects(case: &Case) {
     let after = injected(case, &set);
     let whole = answer(&set, Stage::Whole, &case.review(&case.pod));
     assert_eq!(whole, answer(&set, Stage::Validate, &case.review(&after)));
+}
+
+/// The view that was judged is the one that the patched object reads as.
+pub(crate) fn sees_what_the_patch_makes(case: &Case) {
+    let set = case.set();
+    let text = case.pod.to_string();
+    let old = case.old.as_ref().map(Value::to_string);
+    let mut view: PodView<'_> = json::from_str(&text).unwrap();
+    let old: Option<PodView<'_>> = old.as_deref().map(|it| json::from_str(it).unwrap());
+    let operation = if old.is_some() {
+        Operation::Update
+    } else {
+        Operation::Create
+    };
+    let decision = decide(
+        &set,
+        &Request {
+            stage: Stage::Mutate,
+            operation,
+            kind: Kind::Pod,
+            subresource: "",
+            namespace: "shop",
+            namespace_labels: None,
+            user: "jane",
+            groups: &[],
+            pod: &view,
+            old: old.as_ref(),
+        },
+    );
+    let edits: Vec<_> = decision.injected.into_iter().map(|it| it.edit).collect();
+    for edit in edits {
+        edit.apply(&mut view);
+    }
+    let after = injected(case, &set).to_string();
+    assert_eq!(view, json::from_str::<PodView<'_>>(&after).unwrap());
 }
 
 /// A policy that injects something does not find it missing, unless it could not be injected.
