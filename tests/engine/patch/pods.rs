@@ -160,7 +160,7 @@ fn mounts(it: &mut Choices<'_>, container: &mut Map<String, Value>, tokens: usiz
     let own = it.below(tokens.max(1));
     for (index, name) in TOKENS.iter().enumerate().take(tokens) {
         let path = match (index == own, it.below(12)) {
-            (true, 0..10) => TOKEN_PATH,
+            (true, 0..=10) => TOKEN_PATH,
             (_, 11) => "/elsewhere",
             _ => continue,
         };
