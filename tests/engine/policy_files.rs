@@ -85,10 +85,11 @@ fn what_is_far_too_large_is_refused_in_a_few_words() {
             "{error:.300}"
         );
     }
-    let laughs: String = (1..40)
-        .map(|at| format!("a{at}: &a{at} [*a{0}, *a{0}]\n", at - 1))
-        .collect();
-    let error = load(&format!("a0: &a0 [x, x]\n{laughs}{HEAD}{SPEC}")).unwrap_err();
+    let mut laughs = "a0: &a0 [x, x]\n".to_owned();
+    for at in 1..40 {
+        laughs += &format!("a{at}: &a{at} [*a{0}, *a{0}]\n", at - 1);
+    }
+    let error = load(&format!("{laughs}{HEAD}{SPEC}")).unwrap_err();
     assert!(
         error.contains("the aliases of this file expand to more than 32 MiB"),
         "{error:.300}"
