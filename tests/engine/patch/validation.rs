@@ -146,7 +146,8 @@ pub(crate) fn shares_node(pod: &Value) -> bool {
         .any(|field| pod["spec"][*field] == true)
 }
 
-/// True if `allowPrivilegeEscalation: false` would be refused.
+/// True if `allowPrivilegeEscalation: false` would be refused, or would mean nothing: the API server compares with
+/// `CAP_SYS_ADMIN` alone, podgate takes both spellings for the same.
 pub(crate) fn escalates(container: &Value) -> bool {
     let context = &container["securityContext"];
     let mut added = items(&context["capabilities"]["add"]);
