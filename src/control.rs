@@ -197,17 +197,18 @@ injections! {
 
 impl AnyInjection {
     /// The steps in which it runs, each with its place in the order of all injections. What is added comes before
-    /// what is dropped, over all policies, so that a dropped `ALL` of one policy does not undo what another adds.
+    /// what is dropped, and a dropped `ALL` before names, over all policies: no policy undoes what another adds, and
+    /// which of them comes first makes no difference.
     #[must_use]
     pub fn steps(self) -> Vec<(usize, Self)> {
-        let rank = 2 * INJECTIONS
+        let rank = 3 * INJECTIONS
             .iter()
             .position(|name| *name == self.name())
             .unwrap_or(INJECTIONS.len());
         match self {
             Self::InjectCapabilities(it) => {
-                let [add, drop] = it.steps().map(Self::InjectCapabilities);
-                vec![(rank, add), (rank + 1, drop)]
+                let steps = it.steps().map(Self::InjectCapabilities);
+                (rank..).zip(steps).collect()
             }
             other => vec![(rank, other)],
         }

@@ -138,6 +138,10 @@ pub fn decide<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
     if decision.policies.is_empty() {
         return decision;
     }
+    if request.stage == Stage::Mutate && is_workload {
+        // Its Pods get what is missing; the template stays as its owner wrote it.
+        return decision;
+    }
     let injects = request.stage != Stage::Validate || is_workload;
     let after = if injects {
         let (pod, injected) = injection::run(&decision.policies, request);

@@ -12,6 +12,9 @@ use crate::document::{Problem, Source, render};
 
 pub use matching::{Match, Selected};
 
+/// How many problems of one file are told. Whoever mends so many sees the others next time.
+const MAX_PROBLEMS: usize = 50;
+
 /// What a finding leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
@@ -99,7 +102,14 @@ impl LoadError {
             Self::Empty(_) => format!("error: {self}"),
             Self::Problems(files) => files
                 .iter()
-                .map(|(source, problems)| render(source, problems, color))
+                .map(|(source, problems)| {
+                    let (told, more) = told(problems);
+                    let rendered = render(source, told, color);
+                    match more {
+                        Some(more) => format!("{rendered}\n\n{}: {more}", source.name),
+                        None => rendered,
+                    }
+                })
                 .collect::<Vec<_>>()
                 .join("\n\n"),
         }
@@ -110,7 +120,8 @@ impl fmt::Display for Rendered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut first = true;
         for (source, problems) in self.0 {
-            for problem in problems {
+            let (told, more) = told(problems);
+            for problem in told {
                 let (line, column) = source.line_col(problem.span.start);
                 let separator = if first { "" } else { "; " };
                 write!(
@@ -122,6 +133,9 @@ impl fmt::Display for Rendered<'_> {
                     write!(f, " ({hint})")?;
                 }
                 first = false;
+            }
+            if let Some(more) = more {
+                write!(f, "; {}: {more}", source.name)?;
             }
         }
         Ok(())
@@ -152,6 +166,16 @@ fn bits(checks: &[(usize, Mode)]) -> Vec<u64> {
         bits[at / BITS] |= 1 << (at % BITS);
     }
     bits
+}
+
+/// The problems of one file that are told, and a word about the others.
+fn told(problems: &[Problem]) -> (&[Problem], Option<String>) {
+    let told = &problems[..problems.len().min(MAX_PROBLEMS)];
+    let more = problems.len() - told.len();
+    (
+        told,
+        (more > 0).then(|| format!("and {more} more problems")),
+    )
 }
 
 // === impl PolicySet ===
@@ -363,6 +387,24 @@ mod tests {
         ] {
             assert!(error.contains(part), "{part} is not in {error}");
         }
+    }
+
+    #[test]
+    fn of_very_many_errors_the_rest_is_counted() {
+        let text = format!(
+            "apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {{name: a}}\n\
+             spec: {{mode: enforce, controls: {{capabilities: {{requiredDrop: [{}]}}}}}}\n",
+            "a, ".repeat(52)
+        );
+        let error = load(&[("one.yaml", &text)]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("; one.yaml: and 2 more problems")
+        );
+        let rendered = error.render(false);
+        assert!(rendered.ends_with("\n\none.yaml: and 2 more problems"));
+        assert_eq!(rendered.matches("error: ").count(), MAX_PROBLEMS);
     }
 
     #[test]

@@ -7,6 +7,10 @@
 
 #[path = "engine/bad_input.rs"]
 mod bad_input;
+#[path = "engine/patch.rs"]
+mod patch;
+#[path = "engine/policy_files.rs"]
+mod policy_files;
 #[path = "engine/reviews.rs"]
 mod reviews;
 #[path = "engine/support.rs"]

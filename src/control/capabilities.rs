@@ -13,7 +13,7 @@ use super::finding::{Finding, Findings, Subject};
 use super::{Control, Fields, Injection, Problem, Problems, Target};
 use crate::document::{FromNode, Node};
 use crate::pod::edit::flow;
-use crate::pod::{Change, Edit, PodView, Text, view};
+use crate::pod::{Change, Container, Edit, PodView, Text, view};
 
 /// Drops what has to be dropped, adds only what may be added.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,7 +114,8 @@ impl Capabilities {
 }
 
 /// `inject: {capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}}`: into each container, beside what it says itself.
-/// Nothing is added that the container drops, and nothing dropped that it adds.
+/// Nothing is added that the container drops, and nothing dropped that it adds; nor `SYS_ADMIN` beside
+/// `allowPrivilegeEscalation: false`, as the injection of the latter does not write it beside the former.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InjectCapabilities {
     /// Goes into `drop`.
@@ -124,11 +125,12 @@ pub struct InjectCapabilities {
 }
 
 impl InjectCapabilities {
-    /// What it adds, then what it drops.
+    /// What it adds, then whether it drops `ALL`, then what it drops by name, which has nothing left to do after `ALL`.
     #[must_use]
-    pub fn steps(self) -> [Self; 2] {
-        let Self { drop, add } = self;
-        [Self { drop: Vec::new(), add }, Self { drop, add: Vec::new() }]
+    pub fn steps(self) -> [Self; 3] {
+        let (all, named) = self.drop.into_iter().partition(|name| name == ALL);
+        let drops = |drop| Self { drop, add: Vec::new() };
+        [Self { drop: Vec::new(), add: self.add }, drops(all), drops(named)]
     }
 }
 
@@ -159,8 +161,9 @@ impl Injection for InjectCapabilities {
             let own = container.security_context.as_ref().and_then(|it| it.capabilities.as_ref()).unwrap_or(&none);
             let mut add: Vec<Text<'static>> = own.add.iter().map(owned).collect();
             let mut drop: Vec<Text<'static>> = own.drop.iter().map(owned).collect();
+            let may_add = |name: &str| name != "SYS_ADMIN" || !forbids_escalation(container);
             for name in &self.add {
-                if !has(&add, name) && !has(&drop, name) && !has(&drop, ALL) {
+                if may_add(name) && !has(&add, name) && !has(&drop, name) && !has(&drop, ALL) {
                     add.push(text(name));
                 }
             }
@@ -174,6 +177,10 @@ impl Injection for InjectCapabilities {
             }
         }
     }
+}
+
+fn forbids_escalation(container: &Container<'_>) -> bool {
+    container.security_context.as_ref().is_some_and(|it| it.allow_privilege_escalation == Some(false))
 }
 
 fn has(list: &[Text<'_>], name: &str) -> bool {
@@ -352,6 +359,20 @@ mod tests {
             pod,
             Target::Ephemeral(&[1]),
             &["spec.ephemeralContainers[1].securityContext.capabilities = {add: [CHOWN], drop: [ALL]}"],
+        );
+    }
+
+    #[test]
+    fn adds_no_sys_admin_where_escalation_is_forbidden() {
+        inject(
+            &InjectCapabilities { drop: vec![], add: vec!["SYS_ADMIN".into(), "CHOWN".into()] },
+            r#"{"spec": {"containers": [
+                {"name": "a", "securityContext": {"allowPrivilegeEscalation": false}},
+                {"name": "b", "securityContext": {"allowPrivilegeEscalation": true}}]}}"#,
+            &[
+                "spec.containers[0].securityContext.capabilities = {add: [CHOWN]}",
+                "spec.containers[1].securityContext.capabilities = {add: [SYS_ADMIN, CHOWN]}",
+            ],
         );
     }
 

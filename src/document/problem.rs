@@ -9,6 +9,9 @@ use super::node::{Node, Value};
 /// How much of a value a message repeats.
 const MAX_QUOTED_CHARS: usize = 80;
 
+/// How long a message or a hint may get. None that is meant to be read is longer; one that repeats a value may be.
+const MAX_MESSAGE_CHARS: usize = 1000;
+
 /// A range of bytes in the text of a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
@@ -44,7 +47,7 @@ impl Problem {
     #[must_use]
     pub fn new(span: Span, message: impl Into<String>) -> Self {
         Self {
-            message: message.into(),
+            message: clipped(message.into()),
             span,
             hint: None,
         }
@@ -53,7 +56,7 @@ impl Problem {
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self {
-            hint: Some(hint.into()),
+            hint: Some(clipped(hint.into())),
             ..self
         }
     }
@@ -121,6 +124,14 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
+fn clipped(mut text: String) -> String {
+    if let Some((cut, _)) = text.char_indices().nth(MAX_MESSAGE_CHARS) {
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
+}
+
 fn describe(node: &Node) -> String {
     match &node.value {
         Value::Bool(value) => format!("the boolean {value}"),
@@ -155,6 +166,13 @@ mod tests {
                 (7, "b".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn messages_end_somewhere() {
+        let problem = Problem::new(Span::new(0, 1), "é".repeat(5000)).hint("x".repeat(1000));
+        assert_eq!(problem.message, format!("{}…", "é".repeat(1000)));
+        assert_eq!(problem.hint, Some("x".repeat(1000)));
     }
 
     #[test]

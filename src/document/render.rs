@@ -3,10 +3,13 @@
 //! Only the line that is meant is handed to the renderer, so a large file costs no more than a small one. No output
 //! ends in a line break.
 
-use annotate_snippets::{AnnotationKind, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Origin, Renderer, Snippet};
 
 use super::problem::{Problem, Span};
 use super::source::Source;
+
+/// The longest line that is shown, in bytes. Nobody reads a longer one, and the renderer takes its time with it.
+const MAX_LINE: usize = 10_000;
 
 /// How serious an excerpt is; decides its first word and its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,16 +53,13 @@ pub fn render(source: &Source, problems: &[Problem], color: bool) -> String {
 
 /// One excerpt: title, file with line and column, the line with carets, the helps.
 ///
-/// A span of several lines shows its first.
+/// A span of several lines shows its first. A line that is too long to be read is only named.
 #[must_use]
 pub fn render_excerpt(source: &Source, excerpt: &Excerpt, color: bool) -> String {
     let (line, range) = source.first_line_of(excerpt.span);
     let label = (!excerpt.label.is_empty()).then_some(excerpt.label.as_str());
-    let snippet = Snippet::source(line.text)
-        .line_start(line.number)
-        // The renderer replaces control characters everywhere but here.
-        .path(source.name.replace(char::is_control, "\u{fffd}"))
-        .annotation(AnnotationKind::Primary.span(range).label(label));
+    // The renderer replaces control characters everywhere but here.
+    let path = source.name.replace(char::is_control, "\u{fffd}");
     let helps = excerpt
         .helps
         .iter()
@@ -70,7 +70,18 @@ pub fn render_excerpt(source: &Source, excerpt: &Excerpt, color: bool) -> String
         Level::Note => annotate_snippets::Level::NOTE,
     }
     .primary_title(excerpt.title.as_str());
-    let report = [title.element(snippet).elements(helps)];
+    let report = if line.text.len() > MAX_LINE {
+        let (number, column) = source.line_col(excerpt.span.start);
+        let origin = Origin::path(path).line(number).char_column(column);
+        let label = label.map(|label| annotate_snippets::Level::NOTE.message(label));
+        [title.element(origin).elements(label).elements(helps)]
+    } else {
+        let snippet = Snippet::source(line.text)
+            .line_start(line.number)
+            .path(path)
+            .annotation(AnnotationKind::Primary.span(range).label(label));
+        [title.element(snippet).elements(helps)]
+    };
     let renderer = if color {
         Renderer::styled()
     } else {
@@ -163,6 +174,23 @@ warning: hostNetwork must be false
             ..excerpt
         };
         assert!(render_excerpt(&source, &note, false).starts_with("note: hostNetwork"));
+    }
+
+    #[test]
+    fn a_line_that_nobody_reads_is_only_named() {
+        let source = Source::new("one.yaml", format!("a: 1\né: {}", "x".repeat(MAX_LINE)));
+        let problem = Problem::new(Span::new(9, 2000), "too long").hint("write less");
+        let expected = "error: too long\n--> one.yaml:2:4\n = help: write less";
+        assert_eq!(render(&source, &[problem], false), expected);
+        let excerpt = Excerpt {
+            level: Level::Warning,
+            title: "privileged".to_owned(),
+            span: Span::new(9, 10),
+            label: "must be false".to_owned(),
+            helps: Vec::new(),
+        };
+        let expected = "warning: privileged\n--> one.yaml:2:4\n = note: must be false";
+        assert_eq!(render_excerpt(&source, &excerpt, false), expected);
     }
 
     #[test]

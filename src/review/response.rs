@@ -245,7 +245,7 @@ fn note_injected(response: &mut Response<'_>, injected: &[Injected<'_>]) {
         let is_later =
             |later: &&Injected<'_>| later.policy == it.policy && later.edit.is_same_field(&it.edit);
         if matches!(it.edit.change, Change::Capabilities(_))
-            && by_policy[index + 1..].iter().any(|later| is_later(later))
+            && by_policy[index + 1..].iter().any(is_later)
         {
             continue;
         }

@@ -127,6 +127,28 @@ fn a_template_is_warned_of_at_its_own_path() {
 }
 
 #[test]
+fn a_template_is_never_rewritten() {
+    let set = policy("{inject: {seccompProfile: RuntimeDefault}}");
+    for name in [
+        "024-create-deployments",
+        "051-create-statefulsets",
+        "052-create-daemonsets",
+        "053-create-replicationcontrollers",
+        "055-create-podtemplates",
+        "056-create-jobs",
+        "057-create-cronjobs",
+    ] {
+        let review = recorded(name);
+        let response = answer(&set, Stage::Mutate, &review);
+        assert_eq!(
+            response,
+            json!({"uid": review["request"]["uid"], "allowed": true}),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn an_update_is_rejected_only_for_what_it_makes_worse() {
     let pod = |privileged: &[bool]| {
         let containers: Vec<_> = privileged
@@ -263,21 +285,32 @@ fn recorded_reviews_are_answered_as_they_deserve() {
 
 #[test]
 fn injections_do_not_depend_on_the_names_or_the_order_of_policies() {
-    let set = |first: &str, second: &str| {
+    let set = |first: &str, second: &str, [one, two]: [&str; 2]| {
         policies(&format!(
-            "apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {{name: {first}}}\nspec: {{inject: {{capabilities: {{drop: [ALL]}}}}}}\n---\n\
-             apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {{name: {second}}}\nspec: {{inject: {{capabilities: {{add: [CHOWN]}}}}}}\n"
+            "apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {{name: {first}}}\nspec: {{inject: {{capabilities: {one}}}}}\n---\n\
+             apiVersion: podgate.dev/v1alpha1\nkind: PodPolicy\nmetadata: {{name: {second}}}\nspec: {{inject: {{capabilities: {two}}}}}\n"
         ))
     };
     let pod = json!({"spec": {"containers": [{"name": "a"}]}});
-    for (first, second) in [("a", "b"), ("b", "a")] {
-        let set = set(first, second);
-        let after = mutate(&set, &create("", "pods", &pod));
-        assert_eq!(
-            after["spec"]["containers"][0]["securityContext"]["capabilities"],
-            json!({"add": ["CHOWN"], "drop": ["ALL"]})
-        );
-        assert_eq!(mutate(&set, &create("", "pods", &after)), after);
+    for (capabilities, expected) in [
+        (
+            ["{drop: [ALL]}", "{add: [CHOWN]}"],
+            json!({"add": ["CHOWN"], "drop": ["ALL"]}),
+        ),
+        (
+            ["{drop: [ALL]}", "{drop: [NET_RAW]}"],
+            json!({"drop": ["ALL"]}),
+        ),
+    ] {
+        for (first, second) in [("a", "b"), ("b", "a")] {
+            let set = set(first, second, capabilities);
+            let after = mutate(&set, &create("", "pods", &pod));
+            assert_eq!(
+                after["spec"]["containers"][0]["securityContext"]["capabilities"],
+                expected
+            );
+            assert_eq!(mutate(&set, &create("", "pods", &after)), after);
+        }
     }
 }
 

@@ -162,6 +162,10 @@ impl<'t> Builder<'t> {
         );
         let is_block_list =
             matches!(value, Value::Sequence(_)) && !self.text[start..].starts_with('[');
+        // Before the way back to the start of the line, which is long in a file of one line.
+        if !is_value || !is_block_list {
+            return start;
+        }
         let line = self.text[..start]
             .rfind('\n')
             .map_or(0, |newline| newline + 1);
@@ -169,8 +173,7 @@ impl<'t> Builder<'t> {
             .bytes()
             .take_while(|byte| *byte == b' ')
             .count();
-        let begins_with_dash = self.text[line + indent..].starts_with('-');
-        if is_value && is_block_list && begins_with_dash {
+        if self.text[line + indent..].starts_with('-') {
             line + indent
         } else {
             start

@@ -4,7 +4,9 @@
 //! operations, which cost as much as all the rest of a mutating review; it applies them, in tests and in the demo.
 
 use super::{Change, Edit, Home, Place, token_volumes};
-use crate::pod::view::PodView;
+use crate::pod::Text;
+use crate::pod::json::write_string;
+use crate::pod::view::{Capabilities, PodView};
 
 /// One JSON Patch operation (RFC 6902).
 #[derive(Debug, PartialEq)]
@@ -28,6 +30,8 @@ pub enum Operation<'e> {
 pub enum Content<'e> {
     /// The value of one change.
     Value(&'e Change<'e>),
+    /// A list of capabilities.
+    Names(&'e [Text<'e>]),
     /// An object that was missing, with what belongs into it.
     Object(Vec<(&'static str, Content<'e>)>),
 }
@@ -66,6 +70,13 @@ pub fn patch<'e>(
             let (path, value): (&[&str], _) = match edit.change.field() {
                 (Home::Spec, field) => (&[field], value),
                 (Home::SecurityContext, field) if present.context => {
+                    if let (Change::Capabilities(after), Some(own)) =
+                        (&edit.change, capabilities_of(before, edit.place))
+                    {
+                        let path = below(&base, &["securityContext", field]);
+                        change_lists(&path, own, after, &mut operations);
+                        continue;
+                    }
                     (&["securityContext", field], value)
                 }
                 (Home::SecurityContext, field) => {
@@ -119,6 +130,34 @@ pub fn to_json(operations: &[Operation<'_>]) -> Vec<u8> {
     }
     out.push(b']');
     out
+}
+
+fn capabilities_of<'v, 'a>(pod: &'v PodView<'a>, place: Place) -> Option<&'v Capabilities<'a>> {
+    let Place::Container(at) = place else {
+        return None;
+    };
+    let context = pod.container(at)?.security_context.as_ref()?;
+    context.capabilities.as_ref()
+}
+
+/// Only the lists that differ: what else stands beside them stays.
+fn change_lists<'e>(
+    path: &str,
+    before: &Capabilities<'_>,
+    after: &'e Capabilities<'e>,
+    operations: &mut Vec<Operation<'e>>,
+) {
+    for (name, before, after) in [
+        ("add", &before.add, &after.add),
+        ("drop", &before.drop, &after.drop),
+    ] {
+        if before != after {
+            operations.push(Operation::Add {
+                path: below(path, &[name]),
+                value: Content::Names(after),
+            });
+        }
+    }
 }
 
 fn remove_token(before: &PodView<'_>, operations: &mut Vec<Operation<'_>>) {
@@ -191,6 +230,16 @@ impl Content<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Value(change) => change.write(out),
+            Self::Names(names) => {
+                out.push(b'[');
+                for (index, name) in names.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    write_string(out, name);
+                }
+                out.push(b']');
+            }
             Self::Object(fields) => {
                 let mut separator: &[u8] = b"{\"";
                 for (key, content) in fields {
@@ -231,7 +280,7 @@ impl Present {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::pod::json::from_str;
@@ -307,6 +356,35 @@ mod tests {
         assert_eq!(
             raw["spec"]["containers"][0]["securityContext"]["windowsOptions"]["new"],
             2
+        );
+    }
+
+    #[test]
+    fn of_capabilities_only_the_list_that_differs_is_written() {
+        let pod = r#"{"spec": {"containers": [{"name": "a", "securityContext": {"capabilities":
+            {"add": null, "drop": ["CHOWN"], "new": 1}}}]}}"#;
+        let capabilities = |drop: &[&'static str]| Capabilities {
+            add: Vec::new(),
+            drop: drop.iter().map(|name| Text::from(*name)).collect(),
+        };
+        let edits = [Edit::container(
+            A,
+            Change::Capabilities(capabilities(&["CHOWN", "KILL"])),
+        )];
+        let (raw, paths) = patched(pod, &edits);
+        assert_eq!(
+            paths,
+            ["/spec/containers/0/securityContext/capabilities/drop"]
+        );
+        assert_eq!(
+            raw["spec"]["containers"][0]["securityContext"]["capabilities"],
+            json!({"add": null, "drop": ["CHOWN", "KILL"], "new": 1})
+        );
+        let edits = [Edit::container(A, Change::Capabilities(capabilities(&[])))];
+        let (_, paths) = patched(pod, &edits);
+        assert_eq!(
+            paths,
+            ["/spec/containers/0/securityContext/capabilities/drop"]
         );
     }
 
