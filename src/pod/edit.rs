@@ -164,11 +164,18 @@ impl<'a> Edit<'a> {
     /// The path of the changed field inside the Pod, for example `spec.containers[0].securityContext.privileged`.
     #[must_use]
     pub fn path(&self) -> String {
-        let mut path = String::with_capacity(96);
-        path.push_str("spec");
+        let mut path = Vec::with_capacity(96);
+        self.write_path(&mut path);
+        // Field names and a number.
+        String::from_utf8(path).unwrap_or_default()
+    }
+
+    /// Writes the path. It holds nothing that JSON would escape.
+    pub fn write_path(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"spec");
         if let Place::Container(at) = self.place {
             for part in [".", at.list.field(), "[", &at.index.to_string(), "]"] {
-                path.push_str(part);
+                out.extend_from_slice(part.as_bytes());
             }
         }
         let rest: &[&str] = match self.change.field() {
@@ -177,10 +184,9 @@ impl<'a> Edit<'a> {
             (Home::Nested(parent), field) => &["securityContext", parent, field],
         };
         for part in rest {
-            path.push('.');
-            path.push_str(part);
+            out.push(b'.');
+            out.extend_from_slice(part.as_bytes());
         }
-        path
     }
 
     /// The least YAML a person has to write: the parent's path, then the field in braces.

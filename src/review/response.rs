@@ -43,7 +43,7 @@ struct Response<'a> {
     status: Option<Status<'a>>,
     patch: Vec<Operation<'a>>,
     warnings: Vec<String>,
-    audit_annotations: Vec<(String, String)>,
+    audit_annotations: Vec<(&'static str, String)>,
 }
 
 /// One item of the audit annotation `findings`.
@@ -256,9 +256,8 @@ fn note_injected(response: &mut Response<'_>, injected: &[Injected<'_>]) {
             write_string(&mut text, it.policy);
             text.extend_from_slice(b":{");
         }
-        // Field names and positions: nothing to escape.
         text.push(b'"');
-        text.extend_from_slice(it.edit.path().as_bytes());
+        it.edit.write_path(&mut text);
         text.extend_from_slice(b"\":");
         it.edit.change.write(&mut text);
         if text.len() > MAX_ANNOTATION {
@@ -269,7 +268,7 @@ fn note_injected(response: &mut Response<'_>, injected: &[Injected<'_>]) {
         policy = Some(it.policy);
     }
     text.extend_from_slice(if policy.is_none() { b"{}" } else { b"}}" });
-    annotate(response, "injected", text, omitted);
+    annotate(response, ["injected", "injected-omitted"], text, omitted);
 }
 
 /// The audit annotation `findings`: a list.
@@ -298,18 +297,18 @@ fn note_findings(response: &mut Response<'_>, kind: Kind, findings: &[Judged<'_>
         }
     }
     text.push(b']');
-    annotate(response, "findings", text, omitted);
+    annotate(response, ["findings", "findings-omitted"], text, omitted);
 }
 
-/// One audit annotation; how many items did not fit into it stands in `<key>-omitted`.
-fn annotate(response: &mut Response<'_>, key: &str, text: Vec<u8>, omitted: usize) {
+/// One audit annotation; how many items did not fit into it stands in a second one.
+fn annotate(response: &mut Response<'_>, keys: [&'static str; 2], text: Vec<u8>, omitted: usize) {
+    let [key, key_of_omitted] = keys;
     // It was cut at whole items, so it is text.
     let text = String::from_utf8(text).unwrap_or_default();
-    response.audit_annotations.push((key.to_owned(), text));
+    response.audit_annotations.push((key, text));
     if omitted > 0 {
-        response
-            .audit_annotations
-            .push((format!("{key}-omitted"), omitted.to_string()));
+        let omitted = omitted.to_string();
+        response.audit_annotations.push((key_of_omitted, omitted));
     }
 }
 
