@@ -1,7 +1,9 @@
 //! `allowPrivilegeEscalation`: no process gains more than its parent had (`no_new_privs`).
 //!
-//! Pod Security Standards, restricted. Looks at `securityContext.allowPrivilegeEscalation` of every container, on any
-//! Pod that is not for Windows. Required: `false`; unset is not enough, since it means `true`. There are no parameters.
+//! Pod Security Standards, restricted since v1.8. Looks at `securityContext.allowPrivilegeEscalation` of every
+//! container. Required: `false`; unset is not enough, since it means `true`.
+//! Parameters: `skipWindows` (nothing is asked of a Pod for Windows; `true` if not said otherwise, `false` for
+//! restricted before v1.25).
 
 use super::finding::{Finding, Findings, Subject};
 use super::{Control, Fields, Injection, Problems, Target};
@@ -9,18 +11,27 @@ use crate::document::{FromNode, Node};
 use crate::pod::{Change, Container, Edit, PodView};
 
 /// No privilege escalation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct AllowPrivilegeEscalation;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AllowPrivilegeEscalation {
+    /// Nothing is asked of a Pod for Windows.
+    pub skip_windows: bool,
+}
+
+impl Default for AllowPrivilegeEscalation {
+    fn default() -> Self {
+        Self { skip_windows: true }
+    }
+}
 
 impl Control for AllowPrivilegeEscalation {
     const NAME: &'static str = "allowPrivilegeEscalation";
 
-    fn read(base: Self, _: &mut Fields<'_>, _: &mut Problems) -> Self {
-        base
+    fn read(base: Self, fields: &mut Fields<'_>, problems: &mut Problems) -> Self {
+        Self { skip_windows: fields.optional("skipWindows", problems).unwrap_or(base.skip_windows) }
     }
 
     fn check(&self, pod: &PodView<'_>, findings: &mut Findings) {
-        if pod.is_windows() {
+        if self.skip_windows && pod.is_windows() {
             return;
         }
         for (at, container) in pod.containers() {
@@ -32,7 +43,8 @@ impl Control for AllowPrivilegeEscalation {
             let subject = Subject::container(at, container);
             let mut finding =
                 Finding::new(Self::NAME, subject, "securityContext.allowPrivilegeEscalation", current, "false");
-            if may_be_false(container) {
+            // The API server refuses the field on a Windows Pod, whatever it says.
+            if may_be_false(container) && !pod.is_windows() {
                 finding = finding.fix(Edit::container(at, Change::AllowPrivilegeEscalation(false)));
             }
             findings.push(finding);
@@ -84,7 +96,7 @@ mod tests {
     #[test]
     fn asks_every_container_for_an_explicit_false() {
         check(
-            AllowPrivilegeEscalation,
+            AllowPrivilegeEscalation::default(),
             r#"{"spec": {
                 "initContainers": [{"name": "i"}],
                 "containers": [{"name": "a", "securityContext": {"allowPrivilegeEscalation": false}},
@@ -97,7 +109,7 @@ mod tests {
             ],
         );
         check(
-            AllowPrivilegeEscalation,
+            AllowPrivilegeEscalation::default(),
             r#"{"spec": {"os": {"name": "windows"}, "containers": [{"name": "a"}]}}"#,
             &[],
         );
@@ -109,7 +121,7 @@ mod tests {
             let json = format!(r#"{{"spec": {{"containers": [{{"name": "a", "securityContext": {context}}}]}}}}"#);
             let Ok(pod) = crate::pod::json::from_str::<PodView<'_>>(&json) else { unreachable!("{json}") };
             let mut findings = Findings::default();
-            AllowPrivilegeEscalation.check(&pod, &mut findings);
+            AllowPrivilegeEscalation::default().check(&pod, &mut findings);
             let fixes: Vec<_> = findings.into_vec().into_iter().map(|it| it.fix).collect();
             assert_eq!(fixes, [None]);
         }

@@ -1,10 +1,12 @@
 //! `capabilities`: which Linux capabilities every container has to drop and which it may add.
 //!
 //! Pod Security Standards, baseline (`allowedAdd`) and restricted (`requiredDrop` too). Looks at
-//! `securityContext.capabilities` of every container, on any Pod that is not for Windows.
+//! `securityContext.capabilities` of every container.
 //! Parameters: `requiredDrop` (each has to stand in `drop`, letter by letter; `ALL` in `drop` stands for each of them;
 //! what has to be dropped by name may not be added back, neither by name nor by `ALL`),
 //! `allowedAdd` (nothing else may stand in `add`; left out, or with `*` in it: anything may).
+//! `skipWindows` (nothing is asked of a Pod for Windows; `true` if not said otherwise, `false` for baseline and for
+//! restricted before v1.25).
 //! Names are those of Kubernetes: `NET_ADMIN`, neither `CAP_NET_ADMIN` nor `net_admin`.
 
 use serde_json::Value;
@@ -16,12 +18,14 @@ use crate::pod::edit::flow;
 use crate::pod::{Change, Container, Edit, PodView, Text, view};
 
 /// Drops what has to be dropped, adds only what may be added.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     /// Each has to stand in `drop`.
     pub required_drop: Vec<String>,
     /// Only these may stand in `add`; `None` and `*`: any.
     pub allowed_add: Option<Vec<String>>,
+    /// Nothing is asked of a Pod for Windows.
+    pub skip_windows: bool,
 }
 
 /// A capability as Kubernetes names it, or `*`.
@@ -30,6 +34,12 @@ struct Name(String);
 const ALL: &str = "ALL";
 const ANY: &str = "*";
 
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self { required_drop: Vec::new(), allowed_add: None, skip_windows: true }
+    }
+}
+
 impl Control for Capabilities {
     const NAME: &'static str = "capabilities";
 
@@ -37,6 +47,7 @@ impl Control for Capabilities {
         let it = Self {
             required_drop: names("requiredDrop", fields, problems).unwrap_or(base.required_drop),
             allowed_add: names("allowedAdd", fields, problems).or(base.allowed_add),
+            skip_windows: fields.optional("skipWindows", problems).unwrap_or(base.skip_windows),
         };
         no_wildcard("requiredDrop", &it.required_drop, fields, problems);
         for name in it.allowed_add.iter().flatten().filter(|name| it.required_drop.contains(name)) {
@@ -49,7 +60,7 @@ impl Control for Capabilities {
     }
 
     fn check(&self, pod: &PodView<'_>, findings: &mut Findings) {
-        if pod.is_windows() {
+        if self.skip_windows && pod.is_windows() {
             return;
         }
         let none = view::Capabilities::default();
@@ -60,10 +71,10 @@ impl Control for Capabilities {
             let mut push = |field: &str, current: String, required: String| {
                 let subject = Subject::container(at, container);
                 let field = format!("securityContext.capabilities.{field}");
-                findings.push(
-                    Finding::new(Self::NAME, subject, field, current, required)
-                        .fix(Edit::container(at, Change::Capabilities(self.mended(own)))),
-                );
+                let finding = Finding::new(Self::NAME, subject, field, current, required);
+                // The API server refuses the field on a Windows Pod, whatever it says.
+                let fix = (!pod.is_windows()).then(|| Edit::container(at, Change::Capabilities(self.mended(own))));
+                findings.push(Finding { fix, ..finding });
             };
             if lacks_drop {
                 let required = format!("a list with {}", self.required_drop.join(", "));
@@ -240,7 +251,7 @@ mod tests {
     use crate::document::parse;
 
     fn restricted() -> Capabilities {
-        Capabilities { required_drop: vec!["ALL".into()], allowed_add: Some(vec!["NET_BIND_SERVICE".into()]) }
+        Capabilities { required_drop: vec!["ALL".into()], allowed_add: Some(vec!["NET_BIND_SERVICE".into()]), skip_windows: true }
     }
 
     fn messages(yaml: &str) -> Vec<String> {
@@ -275,7 +286,7 @@ mod tests {
 
     #[test]
     fn all_stands_for_any_name_but_windows_is_not_asked() {
-        let two = Capabilities { required_drop: vec!["NET_RAW".into(), "MKNOD".into()], allowed_add: None };
+        let two = Capabilities { required_drop: vec!["NET_RAW".into(), "MKNOD".into()], ..Capabilities::default() };
         check(
             two.clone(),
             r#"{"spec": {"containers": [

@@ -51,7 +51,7 @@ impl Control for RunAsUser {
     }
 
     fn check(&self, pod: &PodView<'_>, findings: &mut Findings) {
-        if pod.is_windows() || (self.relax_in_user_namespace && pod.has_user_namespace()) {
+        if self.relax_in_user_namespace && pod.has_user_namespace() {
             return;
         }
         let on_pod = pod.spec.security_context.as_ref().and_then(|it| it.run_as_user);
@@ -62,7 +62,8 @@ impl Control for RunAsUser {
         };
         let mut push = |subject, field: String, current: String, fix: Option<Edit<'static>>| {
             let finding = Finding::new(Self::NAME, subject, field, current, self.required());
-            findings.push(Finding { fix, ..finding });
+            // The API server refuses the field on a Windows Pod, whatever it says.
+            findings.push(Finding { fix: fix.filter(|_| !pod.is_windows()), ..finding });
         };
         if let Some(user) = on_pod.filter(|user| !self.allows(*user)) {
             push(Subject::Pod, format!("spec.{FIELD}"), user.to_string(), pod_fix());
@@ -75,7 +76,7 @@ impl Control for RunAsUser {
                     let fix = fix.map(|user| Edit::container(at, Change::RunAsUser(user)));
                     push(subject(), FIELD.to_owned(), user.to_string(), fix);
                 }
-                None if on_pod.is_none() && self.limits.rule == Rule::Must => {
+                None if on_pod.is_none() && self.limits.rule == Rule::Must && !pod.is_windows() => {
                     push(subject(), FIELD.to_owned(), "unset".to_owned(), pod_fix());
                 }
                 _ => {}

@@ -3,10 +3,11 @@
 //! Pod Security Standards, baseline (nothing `Unconfined`) and restricted (`required` too). Looks at `seccompProfile`
 //! of the Pod and of every container. A forbidden value is a finding even where it is overridden.
 //! Parameters: `allowed` (profiles, `*` in a `Localhost/` path stands for anything; `[RuntimeDefault, Localhost/*]`
-//! if not said otherwise), `required` (every container needs a profile, its own or the Pod's; not asked of
-//! a Pod for Windows), `legacyAnnotations`:
-//! `ignore` them, as API servers since 1.27 do; `check` that none names a forbidden profile; or `honor` them, which
-//! also lets an allowed one count for `required`, as older API servers do.
+//! if not said otherwise), `required` (every container needs a profile, its own or the Pod's), `legacyAnnotations`:
+//! `ignore` them, as API servers since 1.27 do; `check` that none names a forbidden profile; `honor` them, which
+//! also lets an allowed one count for `required`, as older API servers do; or look `only` at them, at the Pod's and at
+//! those of its containers, as Pod Security Standards before v1.19; `skipWindows` (nothing is asked of a Pod for
+//! Windows; `true` if not said otherwise, `false` for baseline and for restricted before v1.25).
 
 use super::finding::{Finding, Findings, Subject};
 use super::profile::{self, Pattern};
@@ -27,6 +28,8 @@ pub struct Seccomp {
     pub required: bool,
     /// What annotations from before the field are worth.
     pub legacy_annotations: LegacyAnnotations,
+    /// Nothing is asked of a Pod for Windows.
+    pub skip_windows: bool,
 }
 
 /// What annotations from before the field are worth.
@@ -39,11 +42,13 @@ pub enum LegacyAnnotations {
     Check,
     /// The same, and an allowed one counts for `required`.
     Honor,
+    /// They are all that counts, as before there was a field.
+    Only,
 }
 
 impl Default for Seccomp {
     fn default() -> Self {
-        Self { allowed: profile::standard(), required: false, legacy_annotations: LegacyAnnotations::Ignore }
+        Self { allowed: profile::standard(), required: false, legacy_annotations: LegacyAnnotations::Ignore, skip_windows: true }
     }
 }
 
@@ -55,6 +60,7 @@ impl Control for Seccomp {
             allowed: fields.optional("allowed", problems).unwrap_or(base.allowed),
             required: fields.optional("required", problems).unwrap_or(base.required),
             legacy_annotations: fields.optional("legacyAnnotations", problems).unwrap_or(base.legacy_annotations),
+            skip_windows: fields.optional("skipWindows", problems).unwrap_or(base.skip_windows),
         };
         if it.required && it.allowed.is_empty() {
             problems.push(Problem::new(fields.span(), "a seccomp profile is required, but none is allowed"));
@@ -63,7 +69,14 @@ impl Control for Seccomp {
     }
 
     fn check(&self, pod: &PodView<'_>, findings: &mut Findings) {
-        let is_required = self.required && !pod.is_windows();
+        if self.skip_windows && pod.is_windows() {
+            return;
+        }
+        if self.legacy_annotations == LegacyAnnotations::Only {
+            self.check_annotations(pod, findings);
+            return;
+        }
+        let is_required = self.required;
         let required = || match profile::list(&self.allowed) {
             list if is_required => list,
             list if list.is_empty() => "unset".to_owned(),
@@ -113,7 +126,13 @@ impl Control for Seccomp {
 
 impl Seccomp {
     fn check_annotations(&self, pod: &PodView<'_>, findings: &mut Findings) {
-        let is_seccomp = |key: &str| key == SECCOMP_POD_ANNOTATION || key.starts_with(SECCOMP_CONTAINER_ANNOTATION);
+        // The standards before v1.19 do not look at annotations of containers that are not there.
+        let counts = |name: &str| {
+            self.legacy_annotations != LegacyAnnotations::Only || pod.containers().any(|(_, it)| *it.name == *name)
+        };
+        let is_seccomp = |key: &str| {
+            key == SECCOMP_POD_ANNOTATION || key.strip_prefix(SECCOMP_CONTAINER_ANNOTATION).is_some_and(counts)
+        };
         for (key, value) in pod.metadata.annotations.iter().filter(|(key, _)| is_seccomp(key)) {
             if !profile::any_allows(&self.allowed, &Profile::from_annotation(value)) {
                 let allowed = profile::annotation_list(&self.allowed);
@@ -168,7 +187,7 @@ fn agrees(pod: &PodView<'_>, key: &str, profile: &Profile<'_>) -> bool {
 
 impl FromNode for LegacyAnnotations {
     fn from_node(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let choices = [("ignore", Self::Ignore), ("check", Self::Check), ("honor", Self::Honor)];
+        let choices = [("ignore", Self::Ignore), ("check", Self::Check), ("honor", Self::Honor), ("only", Self::Only)];
         one_of(node, "legacyAnnotations", &choices, problems)
     }
 }
@@ -225,12 +244,27 @@ mod tests {
                 {"name": "a"}, {"name": "b", "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}]}}"#,
             &[missing],
         );
-        check(required(), r#"{"spec": {"os": {"name": "windows"}, "containers": [{"name": "a"}]}}"#, &[]);
-        check(
-            required(),
-            r#"{"spec": {"os": {"name": "windows"}, "securityContext": {"seccompProfile": {"type": "Unconfined"}}}}"#,
-            &["spec.securityContext.seccompProfile is \"Unconfined\"; must be RuntimeDefault or Localhost/* or unset"],
-        );
+    }
+
+    #[test]
+    fn windows_pods_are_skipped_unless_a_policy_says_otherwise() {
+        let pod = r#"{"spec": {"os": {"name": "windows"}, "securityContext": {"seccompProfile": {"type": "Unconfined"}},
+                                "containers": [{"name": "a"}]}}"#;
+        let finding = "spec.securityContext.seccompProfile is \"Unconfined\"; must be RuntimeDefault or Localhost/*";
+        check(required(), pod, &[]);
+        check(Seccomp { skip_windows: false, ..required() }, pod, &[finding]);
+    }
+
+    #[test]
+    fn before_there_was_a_field_only_annotations_of_what_is_there_counted() {
+        let it = Seccomp { legacy_annotations: LegacyAnnotations::Only, ..required() };
+        let pod = r#"{"metadata": {"annotations": {
+            "seccomp.security.alpha.kubernetes.io/pod": "docker/default",
+            "container.seccomp.security.alpha.kubernetes.io/a": "unconfined",
+            "container.seccomp.security.alpha.kubernetes.io/gone": "unconfined"}},
+            "spec": {"containers": [{"name": "a", "securityContext": {"seccompProfile": {"type": "Unconfined"}}}]}}"#;
+        check(it, pod, &["metadata.annotations[container.seccomp.security.alpha.kubernetes.io/a] is \"unconfined\"; \
+            must be runtime/default or localhost/* or unset"]);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub struct Sysctls {
     pub allowed_unsafe: Vec<String>,
     /// Names and patterns that may not be set, whatever else is allowed.
     pub forbidden: Vec<String>,
+    /// A name with `/` is another one, as for Pod Security Admission. Not for policies: it refuses what is the same.
+    pub literal: bool,
 }
 
 /// A name without `*`.
@@ -72,6 +74,7 @@ impl Control for Sysctls {
             }),
             allowed_unsafe: unsafe_ones.map_or(base.allowed_unsafe, plain),
             forbidden: forbidden.map_or(base.forbidden, plain),
+            literal: base.literal,
         }
     }
 
@@ -81,7 +84,7 @@ impl Control for Sysctls {
             let name = sysctl.name.as_str();
             let required = if self.forbidden.iter().any(|it| matches(it, name)) {
                 format!("none of {}", quoted(&self.forbidden))
-            } else if self.allowed.iter().any(|it| is_same(it, name))
+            } else if self.allows(name)
                 || self.allowed_unsafe.iter().any(|it| matches(it, name))
             {
                 continue;
@@ -114,7 +117,21 @@ impl Default for Sysctls {
             allowed: SAFE.map(str::to_owned).to_vec(),
             allowed_unsafe: Vec::new(),
             forbidden: Vec::new(),
+            literal: false,
         }
+    }
+}
+
+impl Sysctls {
+    fn allows(&self, name: &str) -> bool {
+        let is = |it: &String| {
+            if self.literal {
+                it == name
+            } else {
+                is_same(it, name)
+            }
+        };
+        self.allowed.iter().any(is)
     }
 }
 
@@ -190,6 +207,7 @@ mod tests {
             allowed: of(&["kernel.a"]),
             allowed_unsafe: of(&["net.core.*"]),
             forbidden: of(&["kernel/a", "net.core.x*"]),
+            literal: false,
         };
         check(
             it,

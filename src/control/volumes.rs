@@ -36,6 +36,8 @@ pub struct Volumes {
     pub csi_drivers: Option<Vec<String>>,
     /// The drivers of `FlexVolumes`; `None`: any.
     pub flex_volume_drivers: Option<Vec<String>>,
+    /// A source that podgate does not know is let through, as by Pod Security Admission at baseline. Not for policies.
+    pub allow_unknown: bool,
 }
 
 /// A volume type in a policy.
@@ -83,6 +85,7 @@ impl Control for Volumes {
             flex_volume_drivers: fields
                 .optional("flexVolumeDrivers", problems)
                 .or(base.flex_volume_drivers),
+            allow_unknown: base.allow_unknown,
         }
     }
 
@@ -92,7 +95,7 @@ impl Control for Volumes {
                 index,
                 name: volume.name.to_string(),
             };
-            if volume.source.is_none() {
+            if volume.source.is_none() && !self.allow_unknown {
                 let required = format!("given one: {}", self.types());
                 findings.push(Finding::new(
                     Self::NAME,
@@ -156,7 +159,7 @@ impl Control for Volumes {
 impl Volumes {
     fn allows(&self, kind: &'static str) -> bool {
         let is_listed = |list: &Vec<_>| list.contains(&ANY) || list.contains(&kind);
-        kind != UNKNOWN
+        (kind != UNKNOWN || self.allow_unknown)
             && self.allowed.as_ref().is_none_or(is_listed)
             && !self.forbidden.contains(&kind)
     }
@@ -474,6 +477,7 @@ mod tests {
             host_paths: Some(vec![logs(true)]),
             csi_drivers: Some(vec!["a".to_owned()]),
             flex_volume_drivers: Some(vec!["b".to_owned()]),
+            allow_unknown: false,
         };
         assert_eq!(read_over(baseline(), yaml), Ok(expected));
         assert_eq!(read_over(baseline(), "{}"), Ok(baseline()));

@@ -5,7 +5,7 @@ use crate::document::{
     Entry, Fields, FromNode, Node, Problem, Problems, Span, Value, one_of, parse,
 };
 
-use super::super::level::{self, Level};
+use super::super::level::{self, Level, Version};
 use super::super::{Draft, Match, Mode, Workloads};
 
 const API_VERSION: &str = "podgate.dev/v1alpha1";
@@ -157,7 +157,7 @@ fn read_spec(node: &Node, problems: &mut Problems) -> Option<Draft> {
     let level = fields
         .node("level")
         .and_then(|it| one_of(it, "level", LEVELS, problems));
-    read_version(fields.node("version"), problems);
+    let version = read_version(fields.node("version"), problems);
     let controls = fields.node("controls");
     let inject = fields.node("inject");
     if let Some(rules) = fields.node("rules") {
@@ -176,7 +176,8 @@ fn read_spec(node: &Node, problems: &mut Problems) -> Option<Draft> {
         );
     }
     let mode = mode.unwrap_or(Mode::Audit);
-    let controls = read_controls(level, mode, controls, problems);
+    let level = level.map(|level| level::controls(level, version));
+    let controls = read_controls(level.unwrap_or_default(), mode, controls, problems);
     let injections = read_injections(inject, problems);
     if !judges && injections.is_empty() && problems.is_empty() {
         problems.push(
@@ -194,37 +195,38 @@ fn read_spec(node: &Node, problems: &mut Problems) -> Option<Draft> {
     })
 }
 
-fn read_version(node: Option<&Node>, problems: &mut Problems) {
-    let Some(node) = node else { return };
-    let Some(version) = String::from_node(node, problems) else {
-        return;
+/// The newest one if none is named, or none that is known.
+fn read_version(node: Option<&Node>, problems: &mut Problems) -> Version {
+    let Some(node) = node else {
+        return Version::LATEST;
     };
-    if !level::VERSIONS.contains(&version.as_str()) {
-        problems.push(
-            Problem::new(
-                node.span,
-                format!("the version \"{version}\" is not supported"),
-            )
-            .hint(format!(
-                "this version of podgate knows {}",
-                level::VERSIONS.join(" and ")
-            )),
-        );
+    let Some(text) = String::from_node(node, problems) else {
+        return Version::LATEST;
+    };
+    let hint = format!("latest, or v1.0 to {}", Version::LATEST);
+    match text.parse::<Version>() {
+        // A policy means what it says: nothing is cut down to what is known.
+        Ok(version) if text == "latest" || version.to_string() == text => version,
+        Ok(_) => {
+            let message = format!("the version \"{text}\" is newer than this version of podgate");
+            problems.push(Problem::new(node.span, message).hint(hint));
+            Version::LATEST
+        }
+        Err(_) => {
+            problems.push(Problem::new(node.span, format!("\"{text}\" is no version")).hint(hint));
+            Version::LATEST
+        }
     }
 }
 
 fn read_controls(
-    level: Option<Level>,
+    level: Vec<AnyControl>,
     mode: Mode,
     node: Option<&Node>,
     problems: &mut Problems,
 ) -> Vec<(AnyControl, Mode)> {
-    let mut controls: Vec<(AnyControl, Mode)> = level
-        .map(level::controls)
-        .unwrap_or_default()
-        .into_iter()
-        .map(|control| (control, mode))
-        .collect();
+    let mut controls: Vec<(AnyControl, Mode)> =
+        level.into_iter().map(|control| (control, mode)).collect();
     for Entry { key, value } in entries(node, problems) {
         let known = controls
             .iter()
