@@ -64,7 +64,8 @@ impl Control for AppArmor {
         let on_pod = pod.spec.security_context.as_ref().and_then(|it| it.app_armor_profile.as_ref());
         if let Some(bad) = on_pod.filter(is_forbidden) {
             let current = format!("{:?}", bad.notation());
-            let mut finding = Finding::new(Self::NAME, Subject::Pod, format!("spec.{FIELD}"), current, required());
+            let mut finding = Finding::new(Self::NAME, Subject::Pod, format!("spec.{FIELD}"), current, required())
+                .values([&*bad.kind]);
             finding.fix = pod_fix();
             findings.push(finding);
         }
@@ -72,7 +73,8 @@ impl Control for AppArmor {
             if !value.is_empty() && of_annotation(value).as_ref().is_none_or(|it| is_forbidden(&it)) {
                 let field = format!("metadata.annotations[{}]", &**key);
                 let required = or_unset(profile::annotation_list(&self.allowed));
-                findings.push(Finding::new(Self::NAME, Subject::Pod, field, format!("{:?}", &**value), required));
+                let finding = Finding::new(Self::NAME, Subject::Pod, field, format!("{:?}", &**value), required);
+                findings.push(finding.values([&**key, &**value]));
             }
         }
         for (at, container) in pod.containers() {
@@ -80,7 +82,8 @@ impl Control for AppArmor {
             let subject = || Subject::container(at, container);
             if let Some(bad) = own.filter(is_forbidden) {
                 let mut finding =
-                    Finding::new(Self::NAME, subject(), FIELD, format!("{:?}", bad.notation()), required());
+                    Finding::new(Self::NAME, subject(), FIELD, format!("{:?}", bad.notation()), required())
+                        .values([&*bad.kind]);
                 let agrees = |it: &Profile<'_>| {
                     let annotation = pod.annotation(&container_key(&container.name));
                     annotation.is_none_or(|value| of_annotation(value).is_some_and(|other| other == *it))

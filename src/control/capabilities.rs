@@ -68,17 +68,17 @@ impl Control for Capabilities {
             let own = container.security_context.as_ref().and_then(|it| it.capabilities.as_ref()).unwrap_or(&none);
             let lacks_drop = self.missing(own).next().is_some();
             let forbidden: Vec<&str> = own.add.iter().map(|it| &**it).filter(|it| !self.may_add(it)).collect();
-            let mut push = |field: &str, current: String, required: String| {
+            let mut push = |field: &str, current: String, required: String, values: &[&str]| {
                 let subject = Subject::container(at, container);
                 let field = format!("securityContext.capabilities.{field}");
                 let finding = Finding::new(Self::NAME, subject, field, current, required);
                 // The API server refuses the field on a Windows Pod, whatever it says.
                 let fix = (!pod.is_windows()).then(|| Edit::container(at, Change::Capabilities(self.mended(own))));
-                findings.push(Finding { fix, ..finding });
+                findings.push(Finding { fix, ..finding.values(values.iter().copied()) });
             };
             if lacks_drop {
                 let required = format!("a list with {}", self.required_drop.join(", "));
-                push("drop", list(own.drop.iter().map(|it| &**it)), required);
+                push("drop", list(own.drop.iter().map(|it| &**it)), required, &[]);
             }
             if !forbidden.is_empty() {
                 let allowed = self.allowed_add.as_deref().unwrap_or_default();
@@ -88,7 +88,7 @@ impl Control for Capabilities {
                     [any, ..] if any == ANY => format!("without ALL, {}", self.required_drop.join(", ")),
                     allowed => format!("only {}", allowed.join(", ")),
                 };
-                push("add", list(forbidden.into_iter()), required);
+                push("add", list(forbidden.iter().copied()), required, &forbidden);
             }
         }
     }

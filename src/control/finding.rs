@@ -19,6 +19,9 @@ pub struct Finding {
     pub origin: Option<Origin>,
     /// What is required, to be read after "must be": `false or unset`.
     pub required: String,
+    /// What is wrong at that place, as the Pod has it, for readers that put it into words of their own: names that are
+    /// added, a type, a port. Empty where the field says it all.
+    pub values: Vec<String>,
     /// The change that mends it, if one can be told. It has not been tried yet: whoever shows it, tries it.
     pub fix: Option<Edit<'static>>,
 }
@@ -102,8 +105,16 @@ impl Finding {
             current: current.into(),
             origin: None,
             required: required.into(),
+            values: Vec::new(),
             fix: None,
         }
+    }
+
+    /// What is wrong, as the Pod has it.
+    #[must_use]
+    pub fn values(mut self, values: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.values = values.into_iter().map(Into::into).collect();
+        self
     }
 
     /// The change that mends it.

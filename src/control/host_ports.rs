@@ -40,13 +40,9 @@ impl Control for HostPorts {
                 };
                 let subject = Subject::container(at, container);
                 let field = format!("ports[{index}].hostPort");
-                findings.push(Finding::new(
-                    Self::NAME,
-                    subject,
-                    field,
-                    number.to_string(),
-                    required,
-                ));
+                let current = number.to_string();
+                let finding = Finding::new(Self::NAME, subject, field, &*current, required);
+                findings.push(finding.values([current]));
             }
         }
     }

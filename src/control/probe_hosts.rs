@@ -56,13 +56,10 @@ impl Control for ProbeHosts {
                     }
                     let subject = Subject::container(at, container);
                     let field = format!("{name}.{kind}.host");
-                    findings.push(Finding::new(
-                        Self::NAME,
-                        subject,
-                        field,
-                        format!("{host:?}"),
-                        self.required(),
-                    ));
+                    let current = format!("{host:?}");
+                    let finding =
+                        Finding::new(Self::NAME, subject, field, current, self.required());
+                    findings.push(finding.values([host]));
                 }
             }
         }

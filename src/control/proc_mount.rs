@@ -55,7 +55,8 @@ impl Control for ProcMount {
             let required = self.allowed.iter().map(String::as_str).chain(["unset"]).collect::<Vec<_>>().join(" or ");
             let subject = Subject::container(at, container);
             let current = format!("{:?}", &**kind);
-            let mut finding = Finding::new(Self::NAME, subject, "securityContext.procMount", current, required);
+            let mut finding = Finding::new(Self::NAME, subject, "securityContext.procMount", current, required)
+                .values([&**kind]);
             // The API server refuses the field on a Windows Pod, whatever it says.
             if is_allowed(DEFAULT) && !pod.is_windows() {
                 finding = finding.fix(Edit::container(at, Change::ProcMount(DEFAULT)));

@@ -62,7 +62,8 @@ impl Control for SeLinux {
         if let Some(options) = on_pod {
             for (field, value, required) in self.forbidden(options) {
                 let field = format!("spec.{FIELD}.{field}");
-                let finding = Finding::new(Self::NAME, Subject::Pod, field, format!("{value:?}"), required);
+                let finding =
+                    Finding::new(Self::NAME, Subject::Pod, field, format!("{value:?}"), required).values([value]);
                 findings.push(fix(finding, Edit::pod(Change::SeLinux(self.mended(options)))));
             }
         }
@@ -85,7 +86,7 @@ impl Control for SeLinux {
             };
             if let Some(options) = own {
                 for (field, value, required) in self.forbidden(options) {
-                    let finding = new(format!("{FIELD}.{field}"), format!("{value:?}"), required);
+                    let finding = new(format!("{FIELD}.{field}"), format!("{value:?}"), required).values([value]);
                     findings.push(fix(finding, Edit::container(at, Change::SeLinux(self.mended(options)))));
                 }
             }

@@ -93,7 +93,8 @@ impl Control for Seccomp {
         let on_pod = pod.spec.security_context.as_ref().and_then(|it| it.seccomp_profile.as_ref());
         if let Some(bad) = on_pod.filter(is_forbidden) {
             let current = format!("{:?}", bad.notation());
-            let mut finding = Finding::new(Self::NAME, Subject::Pod, format!("spec.{FIELD}"), current, required());
+            let mut finding = Finding::new(Self::NAME, Subject::Pod, format!("spec.{FIELD}"), current, required())
+                .values([&*bad.kind]);
             finding.fix = pod_fix();
             findings.push(finding);
         }
@@ -105,7 +106,8 @@ impl Control for Seccomp {
             let subject = || Subject::container(at, container);
             if let Some(bad) = own.filter(is_forbidden) {
                 let mut finding =
-                    Finding::new(Self::NAME, subject(), FIELD, format!("{:?}", bad.notation()), required());
+                    Finding::new(Self::NAME, subject(), FIELD, format!("{:?}", bad.notation()), required())
+                        .values([&*bad.kind]);
                 finding.fix = fix()
                     .filter(|it| agrees(pod, &container_key(&container.name), it))
                     .map(|it| Edit::container(at, Change::Seccomp(it)));
@@ -139,7 +141,8 @@ impl Seccomp {
                 let required = format!("{allowed} or unset");
                 let required = required.strip_prefix(" or ").unwrap_or(&required);
                 let field = format!("metadata.annotations[{}]", &**key);
-                findings.push(Finding::new(Self::NAME, Subject::Pod, field, format!("{:?}", &**value), required));
+                let finding = Finding::new(Self::NAME, Subject::Pod, field, format!("{:?}", &**value), required);
+                findings.push(finding.values([&**key, &**value]));
             }
         }
     }

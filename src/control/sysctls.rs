@@ -98,13 +98,9 @@ impl Control for Sysctls {
                 )
             };
             let field = format!("spec.securityContext.sysctls[{index}].name");
-            findings.push(Finding::new(
-                Self::NAME,
-                Subject::Pod,
-                field,
-                format!("{name:?}"),
-                required,
-            ));
+            let current = format!("{name:?}");
+            let finding = Finding::new(Self::NAME, Subject::Pod, field, current, required);
+            findings.push(finding.values([name]));
         }
     }
 }

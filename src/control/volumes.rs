@@ -97,25 +97,16 @@ impl Control for Volumes {
             };
             if volume.source.is_none() && !self.allow_unknown {
                 let required = format!("given one: {}", self.types());
-                findings.push(Finding::new(
-                    Self::NAME,
-                    subject(),
-                    "",
-                    "without a source",
-                    required,
-                ));
+                let finding =
+                    Finding::new(Self::NAME, subject(), "", "without a source", required);
+                findings.push(finding.values([UNKNOWN]));
             }
             for source in volume.sources() {
                 if !self.allows(source.kind()) {
                     let required = format!("unset: {}", self.types());
                     let (field, current) = (source.field(), current(source));
-                    findings.push(Finding::new(
-                        Self::NAME,
-                        subject(),
-                        field,
-                        current,
-                        required,
-                    ));
+                    let finding = Finding::new(Self::NAME, subject(), field, current, required);
+                    findings.push(finding.values([source.kind()]));
                     continue;
                 }
                 let (field, value, required) = match source {

@@ -193,7 +193,8 @@ impl<'a> Profile<'a> {
         }
     }
 
-    /// What an annotation's value means; one that podgate does not know becomes the type itself.
+    /// What an annotation's value means. One that the API does not know has no type, and so is never an allowed one:
+    /// not even `RuntimeDefault`, which is how the field spells it.
     #[must_use]
     pub fn from_annotation(value: &Text<'a>) -> Self {
         match &**value {
@@ -204,10 +205,7 @@ impl<'a> Profile<'a> {
                     kind: Text::from("Localhost"),
                     localhost_profile: Some(Text::from(path.to_owned())),
                 },
-                None => Self {
-                    kind: value.clone(),
-                    localhost_profile: None,
-                },
+                None => Self::default(),
             },
         }
     }

@@ -86,7 +86,7 @@ pub struct NoVersion;
 #[must_use]
 pub fn controls(level: Level, version: Version) -> Vec<AnyControl> {
     let is_restricted = level == Level::Restricted;
-    let since = |minor| version >= Version(minor);
+    let since = |minor| version.is_since(minor);
     let mut controls = vec![
         AnyControl::Privileged(Privileged),
         AnyControl::HostNamespaces(HostNamespaces::default()),
@@ -152,7 +152,7 @@ fn sysctls(version: Version) -> Sysctls {
     let known = SYSCTLS
         .iter()
         .rev()
-        .find(|(minor, _)| version >= Version(*minor));
+        .find(|(minor, _)| version.is_since(*minor));
     let count = known.map_or(SAFE.len(), |(_, count)| *count);
     Sysctls {
         allowed: owned(&SAFE[..count]),
@@ -161,7 +161,7 @@ fn sysctls(version: Version) -> Sysctls {
 }
 
 fn seccomp(level: Level, version: Version) -> Seccomp {
-    if version < Version(19) {
+    if !version.is_since(19) {
         return Seccomp {
             legacy_annotations: LegacyAnnotations::Only,
             skip_windows: false,
@@ -170,14 +170,14 @@ fn seccomp(level: Level, version: Version) -> Seccomp {
     }
     Seccomp {
         required: level == Level::Restricted,
-        skip_windows: level == Level::Restricted && version >= Version(25),
+        skip_windows: level == Level::Restricted && version.is_since(25),
         ..Seccomp::default()
     }
 }
 
 fn se_linux(version: Version) -> SeLinux {
     let mut types = owned(&SELINUX_TYPES);
-    if version >= Version(31) {
+    if version.is_since(31) {
         types.push(SELINUX_ENGINE.to_owned());
     }
     SeLinux {
@@ -189,11 +189,11 @@ fn se_linux(version: Version) -> SeLinux {
 }
 
 fn capabilities(level: Level, version: Version) -> Capabilities {
-    if level == Level::Restricted && version >= Version(22) {
+    if level == Level::Restricted && version.is_since(22) {
         Capabilities {
             required_drop: owned(&["ALL"]),
             allowed_add: Some(owned(&["NET_BIND_SERVICE"])),
-            skip_windows: version >= Version(25),
+            skip_windows: version.is_since(25),
         }
     } else {
         Capabilities {
@@ -222,6 +222,12 @@ fn volumes(level: Level) -> Volumes {
 impl Version {
     /// The newest one that podgate knows.
     pub const LATEST: Self = Self(NEWEST);
+
+    /// True if it is v1.`minor` or newer.
+    #[must_use]
+    pub fn is_since(self, minor: u32) -> bool {
+        self.0 >= minor
+    }
 }
 
 impl FromStr for Version {

@@ -1,0 +1,127 @@
+//! Random Pods at random levels and versions: podgate says of each what upstream says, letter by letter.
+//!
+//! `PODGATE_CASES` and `PODGATE_SEED` make a longer run, or another one.
+
+use std::ops::Range;
+use std::path::Path;
+use std::{env, thread};
+
+use podgate::control::{AnyControl, Findings};
+use podgate::output::pod_security::{Violation, violations};
+use podgate::pod::{PodView, json};
+use podgate::policy::level::{Level, Version, pod_security};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::oracle::{self, Oracle};
+
+/// How many Pods in CI.
+const CASES: u64 = 200_000;
+
+#[derive(Deserialize)]
+struct Case<'a> {
+    level: &'a str,
+    version: &'a str,
+    #[serde(borrow)]
+    pod: &'a RawValue,
+    violations: Vec<Expected>,
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    reason: String,
+    detail: String,
+}
+
+/// The controls of every level and version that has been asked for.
+#[derive(Default)]
+struct Levels(Vec<(Level, Version, Vec<AnyControl>)>);
+
+// === impl Levels ===
+
+impl Levels {
+    fn controls(&mut self, level: Level, version: Version) -> &[AnyControl] {
+        let known = self
+            .0
+            .iter()
+            .position(|it| (it.0, it.1) == (level, version));
+        let at = known.unwrap_or_else(|| {
+            self.0.push((level, version, pod_security(level, version)));
+            self.0.len() - 1
+        });
+        &self.0[at].2
+    }
+}
+
+fn number<T: std::str::FromStr>(name: &str, default: T) -> T {
+    match env::var(name) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+        Err(_) => default,
+    }
+}
+
+#[test]
+fn random_pods_are_judged_as_pod_security_admission_judges_them() {
+    let (seed, cases) = (number("PODGATE_SEED", 1), number("PODGATE_CASES", CASES));
+    let Some(oracle) = oracle::build() else {
+        return;
+    };
+    let workers = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8) as u64;
+    let share = cases.div_ceil(workers);
+    let violating: u64 = thread::scope(|scope| {
+        let start = |from: u64| {
+            let (oracle, numbers) = (&oracle, from..cases.min(from + share));
+            scope.spawn(move || compare(oracle, seed, numbers))
+        };
+        let running: Vec<_> = (0..workers)
+            .map(|it| start(cases.min(it * share)))
+            .collect();
+        running.into_iter().map(|it| it.join().unwrap()).sum()
+    });
+    // Both verdicts are common, so neither is agreed on by chance.
+    assert!(
+        violating > cases / 10 && violating < cases - cases / 20,
+        "{violating} of {cases}"
+    );
+}
+
+/// How many of these Pods break their level.
+fn compare(program: &Path, seed: u64, numbers: Range<u64>) -> u64 {
+    let mut oracle = Oracle::start(program, seed, &numbers);
+    let mut levels = Levels::default();
+    let (mut line, mut at, mut violating) = (String::new(), numbers.start, 0);
+    while oracle.read(&mut line) {
+        let case: Case<'_> = serde_json::from_str(&line).unwrap();
+        let of = |it: Expected| Violation {
+            reason: it.reason,
+            detail: it.detail,
+        };
+        let expected: Vec<_> = case.violations.into_iter().map(of).collect();
+        let level = if case.level == "baseline" {
+            Level::Baseline
+        } else {
+            Level::Restricted
+        };
+        let version = case.version.parse().unwrap();
+        let pod: PodView<'_> = json::from_str(case.pod.get()).unwrap();
+        let mut findings = Findings::default();
+        for control in levels.controls(level, version) {
+            control.check(&pod, &mut findings);
+        }
+        let found = violations(level, version, &findings.into_vec());
+        assert_eq!(
+            found, expected,
+            "Pod {at} of seed {seed} at {} {}:\n{}",
+            case.level, case.version, case.pod
+        );
+        at += 1;
+        violating += u64::from(!expected.is_empty());
+    }
+    assert!(oracle.ended_well());
+    assert_eq!(at, numbers.end);
+    violating
+}
