@@ -65,7 +65,7 @@ const SELINUX_ENGINE: &str = "container_engine_t";
 const SYSCTLS: [(u32, usize); 5] = [(0, 5), (27, 6), (29, 10), (32, 12), (37, 14)];
 
 /// A level that asks for something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Prevents known privilege escalations.
     Baseline,
@@ -222,6 +222,23 @@ fn volumes(level: Level) -> Volumes {
 impl Version {
     /// The newest one that podgate knows.
     pub const LATEST: Self = Self(NEWEST);
+
+    /// Every version that podgate knows, from v1.0 on.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..=NEWEST).map(Self)
+    }
+
+    /// v1.`minor`, or the newest that podgate knows.
+    #[must_use]
+    pub fn of_minor(minor: i64) -> Self {
+        Self(u32::try_from(minor).unwrap_or(u32::MAX).min(NEWEST))
+    }
+
+    /// The minor version of Kubernetes.
+    #[must_use]
+    pub fn minor(self) -> usize {
+        self.0 as usize
+    }
 
     /// True if it is v1.`minor` or newer.
     #[must_use]

@@ -1,0 +1,427 @@
+//! Pod Security Admission's way to say policies: three modes, each with a level and a version, in labels of the
+//! namespace, with defaults and exemptions in a `PodSecurityConfiguration`.
+//!
+//! The semantics are upstream's (`k8s.io/pod-security-admission` v0.37), texts of errors included. Labels never fail to
+//! parse: what is wrong degrades, `enforce` to the strictest level, `audit` and `warn` to none, and is told.
+
+mod configuration;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::control::AnyControl;
+use crate::policy::level::{Level, Version, pod_security};
+
+pub use configuration::{Exemptions, read};
+
+/// The three modes of a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Modes {
+    /// Rejects Pods.
+    pub enforce: LevelVersion,
+    /// Is recorded.
+    pub audit: LevelVersion,
+    /// Is told.
+    pub warn: LevelVersion,
+}
+
+/// A level at a version: `restricted:v1.24`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LevelVersion {
+    /// `None` asks for nothing: `privileged`.
+    pub level: Option<Level>,
+    /// As it was written, which matters to texts.
+    pub version: Written,
+}
+
+/// A version as it is written in a label. Those that podgate does not know yet are judged as the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// `latest`
+    Latest,
+    /// `v1.N`
+    Minor(i64),
+}
+
+/// A label that does not say what it should.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("metadata.labels[{label}]: Invalid value: {value:?}: {message}")]
+pub struct LabelError {
+    /// Its key.
+    pub label: &'static str,
+    /// What it says.
+    pub value: String,
+    /// What it may say.
+    pub message: &'static str,
+}
+
+/// Defaults, exemptions, and the controls of every level and version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodSecurity {
+    defaults: Modes,
+    exemptions: Exemptions,
+    /// By level, then by minor version.
+    controls: [Vec<Vec<AnyControl>>; 2],
+}
+
+const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+const ENFORCE_VERSION: &str = "pod-security.kubernetes.io/enforce-version";
+const AUDIT: &str = "pod-security.kubernetes.io/audit";
+const AUDIT_VERSION: &str = "pod-security.kubernetes.io/audit-version";
+const WARN: &str = "pod-security.kubernetes.io/warn";
+const WARN_VERSION: &str = "pod-security.kubernetes.io/warn-version";
+
+const BAD_LEVEL: &str = "must be one of privileged, baseline, restricted";
+const BAD_VERSION: &str = "must be \"latest\" or \"v1.x\"";
+
+// === impl Modes ===
+
+impl Modes {
+    /// What a namespace says that says nothing, where no configuration does either.
+    pub const PRIVILEGED: Self = Self {
+        enforce: LevelVersion::PRIVILEGED,
+        audit: LevelVersion::PRIVILEGED,
+        warn: LevelVersion::PRIVILEGED,
+    };
+
+    /// What the labels of a namespace say over `self`, and what is wrong with them.
+    #[must_use]
+    pub fn with_labels(mut self, labels: &BTreeMap<String, String>) -> (Self, Vec<LabelError>) {
+        let mut errors = Vec::new();
+        let mut level = |label: &'static str, broken: Option<Level>| {
+            let value = labels.get(label)?;
+            Some(parse_level(value).map_err(|()| {
+                errors.push((
+                    label,
+                    LabelError {
+                        label,
+                        value: value.clone(),
+                        message: BAD_LEVEL,
+                    },
+                ));
+                broken
+            }))
+        };
+        let (enforce, audit, warn) = (
+            level(ENFORCE, Some(Level::Restricted)),
+            level(AUDIT, None),
+            level(WARN, None),
+        );
+        let mut version = |label: &'static str| {
+            let value = labels.get(label)?;
+            Some(Written::parse(value).unwrap_or_else(|| {
+                errors.push((
+                    label,
+                    LabelError {
+                        label,
+                        value: value.clone(),
+                        message: BAD_VERSION,
+                    },
+                ));
+                Written::Latest
+            }))
+        };
+        let versions = (
+            version(ENFORCE_VERSION),
+            version(AUDIT_VERSION),
+            version(WARN_VERSION),
+        );
+        let either = |it: Result<Option<Level>, Option<Level>>| it.unwrap_or_else(|broken| broken);
+        for (mode, level, version) in [
+            (&mut self.enforce, enforce, versions.0),
+            (&mut self.audit, audit, versions.1),
+            (&mut self.warn, warn, versions.2),
+        ] {
+            mode.level = level.map_or(mode.level, either);
+            mode.version = version.unwrap_or(mode.version);
+        }
+        // Who enforces more than is warned of by default, and says nothing about warnings, is warned of it too.
+        if warn.is_none() && matches!(enforce, Some(Ok(_))) && self.enforce.level > self.warn.level
+        {
+            self.warn.level = self.enforce.level;
+            if versions.2.is_none() {
+                self.warn.version = self.enforce.version;
+            }
+        }
+        // In upstream's order: by mode, the level before the version.
+        let order = [
+            ENFORCE,
+            ENFORCE_VERSION,
+            AUDIT,
+            AUDIT_VERSION,
+            WARN,
+            WARN_VERSION,
+        ];
+        errors.sort_by_key(|(label, _)| order.iter().position(|it| it == label));
+        (self, errors.into_iter().map(|(_, error)| error).collect())
+    }
+
+    /// True if no mode asks for anything.
+    #[must_use]
+    pub fn is_privileged(&self) -> bool {
+        self.enforce.level.is_none() && self.audit.level.is_none() && self.warn.level.is_none()
+    }
+}
+
+// === impl LevelVersion ===
+
+impl LevelVersion {
+    /// `privileged:latest`
+    pub const PRIVILEGED: Self = Self {
+        level: None,
+        version: Written::Latest,
+    };
+}
+
+impl fmt::Display for LevelVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.level {
+            None => "privileged",
+            Some(Level::Baseline) => "baseline",
+            Some(Level::Restricted) => "restricted",
+        };
+        write!(f, "{level}:{}", self.version)
+    }
+}
+
+fn parse_level(text: &str) -> Result<Option<Level>, ()> {
+    match text {
+        "privileged" => Ok(None),
+        "baseline" => Ok(Some(Level::Baseline)),
+        "restricted" => Ok(Some(Level::Restricted)),
+        _ => Err(()),
+    }
+}
+
+// === impl Written ===
+
+impl Written {
+    fn parse(text: &str) -> Option<Self> {
+        // The grammar is the same; a number that Go's int does not hold is no version there.
+        text.parse::<Version>().ok()?;
+        match text.strip_prefix("v1.") {
+            None => Some(Self::Latest),
+            Some(minor) => minor.parse().ok().map(Self::Minor),
+        }
+    }
+
+    /// The version to judge by.
+    #[must_use]
+    pub fn known(self) -> Version {
+        match self {
+            Self::Latest => Version::LATEST,
+            Self::Minor(minor) => Version::of_minor(minor),
+        }
+    }
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latest => f.write_str("latest"),
+            Self::Minor(minor) => write!(f, "v1.{minor}"),
+        }
+    }
+}
+
+// === impl PodSecurity ===
+
+impl Default for PodSecurity {
+    fn default() -> Self {
+        Self::new(Modes::PRIVILEGED, Exemptions::default())
+    }
+}
+
+impl PodSecurity {
+    /// The source with these defaults and exemptions.
+    #[must_use]
+    pub fn new(defaults: Modes, exemptions: Exemptions) -> Self {
+        let controls = [Level::Baseline, Level::Restricted].map(|level| {
+            Version::all()
+                .map(|version| pod_security(level, version))
+                .collect()
+        });
+        Self {
+            defaults,
+            exemptions,
+            controls,
+        }
+    }
+
+    /// What a namespace with these labels asks for, and what is wrong with them.
+    #[must_use]
+    pub fn modes(&self, labels: &BTreeMap<String, String>) -> (Modes, Vec<LabelError>) {
+        self.defaults.with_labels(labels)
+    }
+
+    /// Who is not judged.
+    #[must_use]
+    pub fn exemptions(&self) -> &Exemptions {
+        &self.exemptions
+    }
+
+    /// The controls of a level at a version.
+    #[must_use]
+    pub fn controls(&self, level: Level, version: Version) -> &[AnyControl] {
+        let of_level = &self.controls[usize::from(level == Level::Restricted)];
+        of_level.get(version.minor()).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn labels(all: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let of = |(key, value): &(&str, &str)| {
+            (
+                format!("pod-security.kubernetes.io/{key}"),
+                (*value).to_owned(),
+            )
+        };
+        all.iter().map(of).collect()
+    }
+
+    #[track_caller]
+    fn check(defaults: Modes, all: &[(&str, &str)], expected: [&str; 3], errors: &[&str]) {
+        let (modes, found) = defaults.with_labels(&labels(all));
+        assert_eq!(
+            [modes.enforce, modes.audit, modes.warn].map(|it| it.to_string()),
+            expected,
+            "{all:?}"
+        );
+        assert_eq!(
+            found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            errors,
+            "{all:?}"
+        );
+    }
+
+    #[test]
+    fn each_mode_is_what_its_labels_say_or_the_default() {
+        const NONE: &str = "privileged:latest";
+        check(Modes::PRIVILEGED, &[], [NONE; 3], &[]);
+        check(
+            Modes::PRIVILEGED,
+            &[
+                ("audit", "restricted"),
+                ("audit-version", "v1.24"),
+                ("warn", "baseline"),
+                ("enforce", "privileged"),
+            ],
+            [NONE, "restricted:v1.24", "baseline:latest"],
+            &[],
+        );
+        check(
+            Modes::PRIVILEGED,
+            &[("enforce-version", "v1.99")],
+            ["privileged:v1.99", NONE, NONE],
+            &[],
+        );
+        check(
+            Modes::PRIVILEGED,
+            &[("exempt", "restricted")],
+            [NONE; 3],
+            &[],
+        );
+    }
+
+    #[test]
+    fn who_enforces_is_warned_unless_he_says_otherwise() {
+        let restricted = "restricted:v1.30";
+        let enforce = [("enforce", "restricted"), ("enforce-version", "v1.30")];
+        check(
+            Modes::PRIVILEGED,
+            &enforce,
+            [restricted, "privileged:latest", restricted],
+            &[],
+        );
+        let with = |more: (&'static str, &'static str)| [enforce[0], enforce[1], more];
+        check(
+            Modes::PRIVILEGED,
+            &with(("warn", "privileged")),
+            [restricted, "privileged:latest", "privileged:latest"],
+            &[],
+        );
+        check(
+            Modes::PRIVILEGED,
+            &with(("warn-version", "v1.2")),
+            [restricted, "privileged:latest", "restricted:v1.2"],
+            &[],
+        );
+        let warned = LevelVersion {
+            level: Some(Level::Restricted),
+            version: Written::Minor(1),
+        };
+        let defaults = Modes {
+            warn: warned,
+            ..Modes::PRIVILEGED
+        };
+        check(
+            defaults,
+            &[("enforce", "baseline")],
+            ["baseline:latest", "privileged:latest", "restricted:v1.1"],
+            &[],
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_degrades_and_is_told_in_upstreams_words() {
+        check(
+            Modes::PRIVILEGED,
+            &[
+                ("enforce", "Baseline"),
+                ("enforce-version", "1.24"),
+                ("audit", ""),
+                ("audit-version", "v1.07"),
+                ("warn", "none"),
+                ("warn-version", "v1.99999999999999999999"),
+            ],
+            [
+                "restricted:latest",
+                "privileged:latest",
+                "privileged:latest",
+            ],
+            &[
+                "metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: \"Baseline\": must be one of privileged, baseline, restricted",
+                "metadata.labels[pod-security.kubernetes.io/enforce-version]: Invalid value: \"1.24\": must be \"latest\" or \"v1.x\"",
+                "metadata.labels[pod-security.kubernetes.io/audit]: Invalid value: \"\": must be one of privileged, baseline, restricted",
+                "metadata.labels[pod-security.kubernetes.io/audit-version]: Invalid value: \"v1.07\": must be \"latest\" or \"v1.x\"",
+                "metadata.labels[pod-security.kubernetes.io/warn]: Invalid value: \"none\": must be one of privileged, baseline, restricted",
+                "metadata.labels[pod-security.kubernetes.io/warn-version]: Invalid value: \"v1.99999999999999999999\": must be \"latest\" or \"v1.x\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_broken_enforce_level_is_not_what_is_warned_of() {
+        check(
+            Modes::PRIVILEGED,
+            &[("enforce", "x")],
+            [
+                "restricted:latest",
+                "privileged:latest",
+                "privileged:latest",
+            ],
+            &[
+                "metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: \"x\": must be one of privileged, baseline, restricted",
+            ],
+        );
+    }
+
+    #[test]
+    fn every_version_has_its_controls() {
+        let it = PodSecurity::default();
+        for level in [Level::Baseline, Level::Restricted] {
+            for version in Version::all() {
+                assert_eq!(it.controls(level, version), pod_security(level, version));
+            }
+            let newest = Written::Minor(i64::MAX).known();
+            assert_eq!(
+                it.controls(level, newest),
+                pod_security(level, Version::LATEST)
+            );
+        }
+    }
+}
