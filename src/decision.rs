@@ -2,6 +2,7 @@
 
 pub mod fix;
 pub mod injection;
+pub mod pod_security;
 pub mod request;
 
 use std::cmp::Ordering;
@@ -13,6 +14,7 @@ use crate::control::{Finding, Findings};
 use crate::pod::{ContainerList, Edit, PodView};
 use crate::policy::{Mode, Policy, PolicySet, Selected, Workloads};
 
+pub use pod_security::{Exempt, PodSecurityDecision};
 pub use request::{Operation, Request, Stage};
 
 /// The outcome of one request.
@@ -24,6 +26,8 @@ pub struct Decision<'s> {
     pub injected: Vec<Injected<'s>>,
     /// The policies that concern the Pod.
     pub policies: Vec<&'s Policy>,
+    /// What the namespace's Pod Security labels say of it, if the set looks at them.
+    pub pod_security: Option<PodSecurityDecision>,
 }
 
 /// A finding, and what it leads to.
@@ -58,7 +62,11 @@ impl Decision<'_> {
     /// True unless a finding rejects the object.
     #[must_use]
     pub fn allowed(&self) -> bool {
-        !self.findings.iter().any(Judged::rejects)
+        let by_labels = self
+            .pod_security
+            .as_ref()
+            .is_some_and(|it| it.rejected().is_some());
+        !by_labels && !self.findings.iter().any(Judged::rejects)
     }
 }
 
@@ -115,6 +123,16 @@ impl<'s> Judged<'s> {
 /// Decides one request.
 #[must_use]
 pub fn decide<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
+    let mut decision = by_policies(set, request);
+    if request.stage != Stage::Mutate
+        && let Some(source) = set.pod_security()
+    {
+        decision.pod_security = pod_security::judge(source, request);
+    }
+    decision
+}
+
+fn by_policies<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
     if !request.is_judged() {
         return Decision::default();
     }

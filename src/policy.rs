@@ -6,11 +6,13 @@ pub mod selector;
 pub mod source;
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::control::{AnyControl, AnyInjection};
 use crate::document::{Problem, Source, render};
 
 pub use matching::{Match, Selected};
+pub use source::pod_security::PodSecurity;
 
 /// How many problems of one file are told. Whoever mends so many sees the others next time.
 const MAX_PROBLEMS: usize = 50;
@@ -77,6 +79,7 @@ pub struct PolicySet {
     policies: Vec<Policy>,
     checks: Vec<AnyControl>,
     hash: String,
+    pod_security: Option<Arc<PodSecurity>>,
 }
 
 /// Why a set of files gives no policy set. All errors of all files at once.
@@ -251,7 +254,21 @@ impl PolicySet {
             policies,
             checks,
             hash,
+            pod_security: None,
         }
+    }
+
+    /// The same set, and the Pod Security labels of namespaces count too.
+    #[must_use]
+    pub fn with_pod_security(mut self, source: Arc<PodSecurity>) -> Self {
+        self.pod_security = Some(source);
+        self
+    }
+
+    /// What Pod Security labels mean, if they count.
+    #[must_use]
+    pub fn pod_security(&self) -> Option<&PodSecurity> {
+        self.pod_security.as_deref()
     }
 
     /// The policies, by name.
@@ -287,12 +304,14 @@ impl PolicySet {
         &self.hash
     }
 
-    /// True if some policy selects by namespace labels.
+    /// True if the labels of namespaces matter.
     #[must_use]
     pub fn needs_namespace_labels(&self) -> bool {
-        self.policies
-            .iter()
-            .any(|policy| policy.matching.namespace_selector.is_some())
+        self.pod_security.is_some()
+            || self
+                .policies
+                .iter()
+                .any(|policy| policy.matching.namespace_selector.is_some())
     }
 }
 

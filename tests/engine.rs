@@ -9,6 +9,8 @@
 mod bad_input;
 #[path = "engine/patch.rs"]
 mod patch;
+#[path = "engine/pod_security.rs"]
+mod pod_security;
 #[path = "engine/policy_files.rs"]
 mod policy_files;
 #[path = "engine/reviews.rs"]

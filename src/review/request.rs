@@ -224,7 +224,7 @@ impl<'a> Review<'a> {
         let named = self.named(kind, object, pod);
         let user = &*request.user_info.username;
         let is_controller = user.starts_with(CONTROLLERS) || user == CONTROLLER_MANAGER;
-        Answer::decided(self.uid(), &named, &decision, is_controller)
+        Answer::decided(self.uid(), &request.name, &named, &decision, is_controller)
     }
 
     fn named<'o>(

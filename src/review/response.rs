@@ -1,5 +1,7 @@
 //! The response half of a review.
 
+mod pod_security;
+
 use std::fmt::Display;
 
 use base64::Engine;
@@ -95,30 +97,49 @@ impl Answer {
         Self::write(Outcome::Patched, it)
     }
 
-    /// The answer of the validating half.
+    /// The answer of the validating half. `name` is the request's, which may be empty.
     #[must_use]
     pub fn decided(
         uid: &str,
+        name: &str,
         object: &output::Object<'_>,
         decision: &Decision<'_>,
         is_controller: bool,
     ) -> Self {
-        if decision.findings.is_empty() {
+        if decision.findings.is_empty() && decision.pod_security.is_none() {
             return Self::allowed(uid);
         }
         let allowed = decision.allowed();
         let mut it = response(uid, allowed);
-        it.warnings = warning::warnings(object, decision);
-        note_findings(&mut it, object.kind, &decision.findings);
+        if let Some(by_labels) = &decision.pod_security {
+            pod_security::note(&mut it, by_labels);
+        }
+        if !decision.findings.is_empty() {
+            it.warnings.extend(warning::warnings(object, decision));
+            note_findings(&mut it, object.kind, &decision.findings);
+        }
         if allowed {
             return Self::write(Outcome::Allowed, it);
         }
-        let message = if is_controller {
-            rejection::compact(object, decision)
-        } else {
-            rejection::message(object, decision)
-        };
-        let mut causes: Vec<_> = rejection::causes(object.kind, decision)
+        let by_labels = decision.pod_security.as_ref();
+        // Upstream's own line comes first: scripts look for it there.
+        let mut lines: Vec<String> = by_labels
+            .and_then(|it| pod_security::rejection(object.kind, name, it))
+            .into_iter()
+            .collect();
+        if decision.findings.iter().any(Judged::rejects) {
+            lines.push(if is_controller {
+                rejection::compact(object, decision)
+            } else {
+                rejection::message(object, decision)
+            });
+        }
+        let message = lines.join("\n");
+        let mut causes: Vec<_> = by_labels
+            .map(|it| pod_security::causes(object.kind, it))
+            .unwrap_or_default()
+            .into_iter()
+            .chain(rejection::causes(object.kind, decision))
             .map(|(field, message)| json!({"reason": "FieldValueForbidden", "field": field, "message": message}))
             .collect();
         if causes.len() > MAX_CAUSES {
@@ -126,7 +147,12 @@ impl Answer {
             causes.truncate(MAX_CAUSES - 1);
             causes.push(json!({"reason": "FieldValueForbidden", "message": format!("and {more} more findings")}));
         }
-        let details = json!({"name": object.name, "kind": object.kind.name(), "causes": causes});
+        // As the API server's own errors name it.
+        let details = if by_labels.is_some_and(|it| it.rejected().is_some()) {
+            json!({"name": name, "kind": object.kind.resource(), "causes": causes})
+        } else {
+            json!({"name": object.name, "kind": object.kind.name(), "causes": causes})
+        };
         it.status = Some(Status {
             status: "Failure",
             code: 403,

@@ -1,0 +1,84 @@
+//! The parts of an answer that Pod Security labels lead to: upstream's texts and audit annotations, letter by letter,
+//! so nothing in them is cut or escaped.
+
+use super::Response;
+use crate::control::Finding;
+use crate::decision::{Exempt, PodSecurityDecision};
+use crate::output::pod_security::{sentence, violations};
+use crate::output::text::{MAX_VALUE, clean};
+use crate::pod::Kind;
+use crate::policy::source::pod_security::LevelVersion;
+
+/// Audit annotations and the warning.
+pub(super) fn note(response: &mut Response<'_>, decision: &PodSecurityDecision) {
+    let mut annotate = |key, text: String| response.audit_annotations.push((key, text));
+    if let Some(exempt) = decision.exempt {
+        let why = match exempt {
+            Exempt::Namespace => "namespace",
+            Exempt::User => "user",
+            Exempt::RuntimeClass => "runtimeClass",
+        };
+        annotate("exempt", why.to_owned());
+    }
+    if !decision.errors.is_empty() {
+        let errors: Vec<String> = decision.errors.iter().map(ToString::to_string).collect();
+        let errors = match &errors[..] {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        annotate("error", format!("Failed to parse policy: {errors}"));
+    }
+    if let Some(enforced) = decision.enforced {
+        annotate("enforce-policy", enforced.to_string());
+    }
+    let would = |(asked, findings): (LevelVersion, &[Finding])| {
+        format!(
+            "would violate PodSecurity \"{asked}\": {}",
+            told(asked, findings)
+        )
+    };
+    if let Some(recorded) = decision.recorded() {
+        annotate("audit-violations", would(recorded));
+    }
+    response.warnings.extend(decision.warned().map(would));
+}
+
+/// The line of a rejection.
+pub(super) fn rejection(kind: Kind, name: &str, decision: &PodSecurityDecision) -> Option<String> {
+    let (asked, findings) = decision.rejected()?;
+    let named = if name.is_empty() {
+        String::new()
+    } else {
+        format!(" \"{}\"", clean(name, 253))
+    };
+    let told = told(asked, findings);
+    Some(format!(
+        "{}{named} is forbidden: violates PodSecurity \"{asked}\": {told}",
+        kind.resource()
+    ))
+}
+
+/// Field and message of each finding of a rejection.
+pub(super) fn causes(kind: Kind, decision: &PodSecurityDecision) -> Vec<(String, String)> {
+    let findings = decision
+        .rejected()
+        .map(|(_, findings)| findings)
+        .unwrap_or_default();
+    let cause = |finding: &Finding| {
+        let message = format!(
+            "[{}] must be {}; found {}",
+            finding.control,
+            clean(&finding.required, 3 * MAX_VALUE),
+            clean(&finding.current, MAX_VALUE)
+        );
+        (kind.path(&finding.path()), message)
+    };
+    findings.iter().map(cause).collect()
+}
+
+fn told(asked: LevelVersion, findings: &[Finding]) -> String {
+    let level = asked
+        .level
+        .map(|level| violations(level, asked.version.known(), findings));
+    sentence(&level.unwrap_or_default())
+}
