@@ -14,6 +14,8 @@ use crate::document::{Problem, Source, render};
 pub use matching::{Match, Selected};
 pub use source::pod_security::PodSecurity;
 
+use source::Document;
+
 /// How many problems of one file are told. Whoever mends so many sees the others next time.
 const MAX_PROBLEMS: usize = 50;
 
@@ -192,9 +194,23 @@ impl PolicySet {
         let mut drafts = Vec::new();
         let mut failed = Vec::new();
         let mut names: Vec<(String, String)> = Vec::new();
+        let mut pod_security: Option<(Arc<PodSecurity>, String)> = None;
         for (name, text) in files {
-            let (found, mut problems) = source::pod_policy::read(text);
-            for (draft, span) in found {
+            let (found, mut problems) = source::read(text);
+            for (document, span) in found {
+                let draft = match document {
+                    Document::Policy(draft) => draft,
+                    Document::PodSecurity(modes, exemptions) => {
+                        if let Some((_, file)) = &pod_security {
+                            let message =
+                                format!("there is a PodSecurityConfiguration in {file} already");
+                            problems.push(Problem::new(span, message));
+                        }
+                        let source = PodSecurity::new(modes, exemptions);
+                        pod_security = Some((Arc::new(source), name.clone()));
+                        continue;
+                    }
+                };
                 if let Some((policy, file)) = names.iter().find(|(policy, _)| *policy == draft.name)
                 {
                     problems.push(
@@ -216,10 +232,12 @@ impl PolicySet {
         if !failed.is_empty() {
             return Err(LoadError::Problems(failed));
         }
-        if drafts.is_empty() {
+        if drafts.is_empty() && pod_security.is_none() {
             return Err(LoadError::Empty(place.to_owned()));
         }
-        Ok(Self::compile(drafts, hash(files)))
+        let mut set = Self::compile(drafts, hash(files));
+        set.pod_security = pod_security.map(|(source, _)| source);
+        Ok(set)
     }
 
     fn compile(mut drafts: Vec<Draft>, hash: String) -> Self {
@@ -258,10 +276,11 @@ impl PolicySet {
         }
     }
 
-    /// The same set, and the Pod Security labels of namespaces count too.
+    /// The same set, and the Pod Security labels of namespaces count, as its `PodSecurityConfiguration` says if it has
+    /// one.
     #[must_use]
-    pub fn with_pod_security(mut self, source: Arc<PodSecurity>) -> Self {
-        self.pod_security = Some(source);
+    pub fn with_pod_security(mut self) -> Self {
+        self.pod_security.get_or_insert_default();
         self
     }
 

@@ -1,15 +1,13 @@
 //! Pod Security labels of the namespace through reviews: what Pod Security Admission answers, letter by letter.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use podgate::decision::Stage;
 use podgate::policy::PolicySet;
-use podgate::policy::source::pod_security::{PodSecurity, read};
 use podgate::review::Review;
 use serde_json::{Value, json};
 
-use crate::support::{create, policy, update};
+use crate::support::{create, policies, policy, update};
 
 const PRIVILEGED: &str = "hostPID=true";
 
@@ -17,21 +15,17 @@ fn bad_pod() -> Value {
     json!({"metadata": {"name": "web"}, "spec": {"hostPID": true, "containers": [{"name": "a", "image": "i"}]}})
 }
 
-/// The answer in a namespace with these labels, over a policy that asks for nothing here.
+/// The answer in a namespace with these labels, with this configuration and no policy.
 #[track_caller]
 fn judged_by(configuration: &str, labels: &[(&str, &str)], review: &Value) -> Value {
-    let set =
-        policy("{mode: enforce, match: {namespaces: [elsewhere]}, controls: {privileged: {}}}");
-    judged(set, configuration, labels, review)
-}
-
-#[track_caller]
-fn judged(set: PolicySet, configuration: &str, labels: &[(&str, &str)], review: &Value) -> Value {
     let text = format!(
         "apiVersion: pod-security.admission.config.k8s.io/v1\nkind: PodSecurityConfiguration\n{configuration}"
     );
-    let (defaults, exemptions) = read(&text).unwrap();
-    let set = set.with_pod_security(Arc::new(PodSecurity::new(defaults, exemptions)));
+    judged(&policies(&text), labels, review)
+}
+
+#[track_caller]
+fn judged(set: &PolicySet, labels: &[(&str, &str)], review: &Value) -> Value {
     let label = |(key, value): &(&str, &str)| {
         (
             format!("pod-security.kubernetes.io/{key}"),
@@ -42,7 +36,7 @@ fn judged(set: PolicySet, configuration: &str, labels: &[(&str, &str)], review: 
     let body = serde_json::to_vec(review).unwrap();
     let answer = Review::parse(&body)
         .unwrap()
-        .answer(Stage::Validate, &set, Some(&labels));
+        .answer(Stage::Validate, set, Some(&labels));
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
     answer["response"].clone()
 }
@@ -187,10 +181,9 @@ fn an_update_that_changes_nothing_of_matter_is_allowed_without_a_word() {
 
 #[test]
 fn policies_and_labels_are_both_told() {
-    let set = policy("{mode: enforce, controls: {hostNamespaces: {}}}");
+    let set = policy("{mode: enforce, controls: {hostNamespaces: {}}}").with_pod_security();
     let response = judged(
-        set,
-        "",
+        &set,
         &[("enforce", "baseline")],
         &create("", "pods", &bad_pod()),
     );

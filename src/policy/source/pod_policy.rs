@@ -1,9 +1,7 @@
 //! `PodPolicy`: podgate's own format. Every key is known or refused, and every error says where.
 
 use crate::control::{self, AnyControl, AnyInjection};
-use crate::document::{
-    Entry, Fields, FromNode, Node, Problem, Problems, Span, Value, one_of, parse,
-};
+use crate::document::{Entry, Fields, FromNode, Node, Problem, Problems, Span, Value, one_of};
 
 use super::super::level::{self, Level, Version};
 use super::super::{Draft, Match, Mode, Workloads};
@@ -34,23 +32,8 @@ const LEVELS: &[(&str, Level)] = &[
     ("restricted", Level::Restricted),
 ];
 
-/// The policies of one file, each with the place of its name, and everything that is wrong with the file.
-#[must_use]
-pub fn read(text: &str) -> (Vec<(Draft, Span)>, Problems) {
-    let mut problems = Problems::default();
-    let mut drafts = Vec::new();
-    match parse(text) {
-        Err(problem) => problems.push(problem),
-        Ok(documents) => {
-            for document in &documents {
-                drafts.extend(read_document(document, &mut problems));
-            }
-        }
-    }
-    (drafts, problems)
-}
-
-fn read_document(node: &Node, problems: &mut Problems) -> Option<(Draft, Span)> {
+/// The policy of one document, with the place of its name.
+pub fn read(node: &Node, problems: &mut Problems) -> Option<(Draft, Span)> {
     let mut fields = Fields::of(node, problems)?;
     let version = fields.required::<String>("apiVersion", problems);
     let kind = fields.required::<String>("kind", problems);

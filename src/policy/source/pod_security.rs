@@ -12,7 +12,7 @@ use std::fmt;
 use crate::control::AnyControl;
 use crate::policy::level::{Level, Version, pod_security};
 
-pub use configuration::{Exemptions, read};
+pub use configuration::{Exemptions, GROUP, read};
 
 /// The three modes of a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! `PodSecurityConfiguration`, the file that the API server's plugin takes: read strictly, every error with its place.
 
 use super::{LevelVersion, Modes, Written, parse_level};
-use crate::document::{Fields, FromNode, Node, Problem, Problems, Value, parse};
+use crate::document::{Fields, FromNode, Node, Problem, Problems, Value};
 use crate::policy::level::Level;
 
 /// Who is not judged, letter by letter.
@@ -15,48 +15,14 @@ pub struct Exemptions {
     pub runtime_classes: Vec<String>,
 }
 
-const GROUP: &str = "pod-security.admission.config.k8s.io/";
+/// How its `apiVersion` begins.
+pub const GROUP: &str = "pod-security.admission.config.k8s.io/";
 const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
 const KIND: &str = "PodSecurityConfiguration";
 
-/// The defaults and exemptions of one file.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn read(text: &str) -> Result<(Modes, Exemptions), Problems> {
-    let mut problems = Problems::default();
-    let documents = match parse(text) {
-        Ok(documents) => documents,
-        Err(problem) => {
-            problems.push(problem);
-            return Err(problems);
-        }
-    };
-    let read = match &documents[..] {
-        [node] => read_document(node, &mut problems),
-        [] => {
-            let span = crate::document::Span::new(0, 0);
-            problems.push(Problem::new(
-                span,
-                format!("the file is empty; expected a {KIND}"),
-            ));
-            None
-        }
-        [_, second, ..] => {
-            problems.push(Problem::new(
-                second.span,
-                format!("a second document; expected one {KIND}"),
-            ));
-            None
-        }
-    };
-    match read {
-        Some(read) if problems.is_empty() => Ok(read),
-        _ => Err(problems),
-    }
-}
-
-fn read_document(node: &Node, problems: &mut Problems) -> Option<(Modes, Exemptions)> {
+/// The defaults and exemptions that a document says, if nothing in it is wrong.
+pub fn read(node: &Node, problems: &mut Problems) -> Option<(Modes, Exemptions)> {
+    let known = problems.len();
     let mut fields = Fields::of(node, problems)?;
     for (name, is_right) in [
         (
@@ -83,7 +49,7 @@ fn read_document(node: &Node, problems: &mut Problems) -> Option<(Modes, Exempti
         read_exemptions(it, problems)
     });
     fields.finish(problems);
-    Some((defaults?, exemptions?))
+    Some((defaults?, exemptions?)).filter(|_| problems.len() == known)
 }
 
 fn read_defaults(node: &Node, problems: &mut Problems) -> Option<Modes> {
@@ -200,7 +166,13 @@ fn is_label_of_any_length(text: &str) -> bool {
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::document::Source;
+    use crate::document::{Source, parse};
+
+    fn of(text: &str) -> Result<(Modes, Exemptions), Problems> {
+        let mut problems = Problems::default();
+        let nodes = parse(text).unwrap();
+        read(&nodes[0], &mut problems).ok_or(problems)
+    }
 
     #[test]
     fn a_whole_configuration() {
@@ -210,7 +182,7 @@ mod tests {
                  audit: restricted\n  warn: \"\"\n  warn-version: latest\nexemptions:\n  usernames: [\"system:x\"]\n  \
                  namespaces: [kube-system]\n  runtimeClasses: [a.b-c]\n"
             );
-            let (modes, exemptions) = read(&text).unwrap();
+            let (modes, exemptions) = of(&text).unwrap();
             let shown = [modes.enforce, modes.audit, modes.warn].map(|it| it.to_string());
             assert_eq!(
                 shown,
@@ -222,7 +194,7 @@ mod tests {
         }
         let least = format!("apiVersion: {GROUP}v1\nkind: {KIND}\ndefaults:\nexemptions: null\n");
         assert_eq!(
-            read(&least).unwrap(),
+            of(&least).unwrap(),
             (Modes::PRIVILEGED, Exemptions::default())
         );
     }
@@ -234,7 +206,7 @@ mod tests {
              exemptions:\n  usernames: [\"\", a, a]\n  namespaces: [kube.system, -a]\n  runtimeClassNames: [x]\nmore: 1\n"
         );
         let source = Source::new("psc.yaml".to_owned(), text.clone());
-        let problems = read(&text).unwrap_err().into_vec();
+        let problems = of(&text).unwrap_err().into_vec();
         let mut told: Vec<String> = problems
             .iter()
             .map(|it| {
@@ -259,14 +231,5 @@ mod tests {
             "11:1: unknown field \"more\"",
         ];
         assert_eq!(told, expected);
-        for text in [
-            "",
-            "---\n---\n",
-            "apiVersion: x\nkind: y\n---\na: 1\n",
-            "- 1\n",
-            "a: [\n",
-        ] {
-            assert!(read(text).is_err(), "{text:?}");
-        }
     }
 }
