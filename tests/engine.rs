@@ -11,6 +11,8 @@ mod bad_input;
 mod patch;
 #[path = "engine/policy_files.rs"]
 mod policy_files;
+#[path = "engine/reference.rs"]
+mod reference;
 #[path = "engine/reviews.rs"]
 mod reviews;
 #[path = "engine/support.rs"]
