@@ -17,6 +17,7 @@ mod server {
     mod hostile;
     mod judged;
     mod podgate;
+    mod provider;
     mod refusals;
     mod reload;
     mod stub;
