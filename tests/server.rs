@@ -18,6 +18,7 @@ mod server {
     mod judged;
     mod podgate;
     mod provider;
+    mod readme;
     mod refusals;
     mod reload;
     mod stub;
