@@ -14,6 +14,7 @@ mod cluster {
     )]
     mod harness;
 
+    mod example_run;
     mod gate;
     mod manifests;
     mod smoke;

@@ -13,6 +13,8 @@ mod patch;
 mod pod_security;
 #[path = "engine/policy_files.rs"]
 mod policy_files;
+#[path = "engine/reference.rs"]
+mod reference;
 #[path = "engine/reviews.rs"]
 mod reviews;
 #[path = "engine/support.rs"]

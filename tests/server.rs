@@ -17,6 +17,8 @@ mod server {
     mod hostile;
     mod judged;
     mod podgate;
+    mod provider;
+    mod readme;
     mod refusals;
     mod reload;
     mod stub;

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
-use tracing::{error, warn};
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 use std::io::IsTerminal as _;
@@ -264,24 +264,19 @@ fn load(directory: Option<&std::path::Path>) -> Result<(Files, PolicySet), Polic
 
 /// A good edit comes into force at once and as a whole; a bad one changes nothing but what is said.
 fn reload(engine: &Engine, health: &Health, place: &str, found: Result<Files, DirectoryError>) {
-    let refused = match found {
-        Err(error) => error.to_string(),
+    match found {
+        Err(error) => {
+            let reason = error.to_string();
+            health.policies_refused(&reason, &format!("error: {reason}"));
+        }
         Ok(files) => match PolicySet::load(place, &files) {
             Ok(set) => {
                 health.policies_loaded(set.policies().len(), set.hash());
                 engine.replace(set);
-                return;
             }
-            Err(error) => {
-                error!(
-                    "policies not loaded, the last good set stays in force:\n{}",
-                    error.render(false)
-                );
-                error.to_string()
-            }
+            Err(error) => health.policies_refused(&error.to_string(), &error.render(false)),
         },
-    };
-    health.policies_refused(&refused);
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {

@@ -73,7 +73,7 @@ impl Control for Capabilities {
                 let field = format!("securityContext.capabilities.{field}");
                 let finding = Finding::new(Self::NAME, subject, field, current, required);
                 // The API server refuses the field on a Windows Pod, whatever it says.
-                let fix = (!pod.is_windows()).then(|| Edit::container(at, Change::Capabilities(self.mended(own))));
+                let fix = (!pod.is_windows()).then(|| Edit::container(at, self.mended(own)));
                 findings.push(Finding { fix, ..finding.values(values.iter().copied()) });
             };
             if lacks_drop {
@@ -107,18 +107,14 @@ impl Capabilities {
     }
 
     /// The whole field as it should be, so that the fixes of both findings of one container agree.
-    fn mended(&self, own: &view::Capabilities<'_>) -> view::Capabilities<'static> {
+    fn mended(&self, own: &view::Capabilities<'_>) -> Change<'static> {
         let mut missing: Vec<&String> = self.missing(own).collect();
         if missing.iter().any(|it| *it == ALL) {
             missing.retain(|it| *it == ALL);
         }
-        view::Capabilities {
-            add: own
-                .add
-                .iter()
-                .filter(|it| self.may_add(it) && !missing.iter().any(|name| **name == ***it))
-                .map(owned)
-                .collect(),
+        let may_stay = |it: &&Text<'_>| self.may_add(it) && !missing.iter().any(|name| **name == ***it);
+        Change::Capabilities {
+            add: (!own.add.is_empty()).then(|| own.add.iter().filter(may_stay).map(owned).collect()),
             drop: own.drop.iter().map(owned).chain(missing.iter().map(|it| text(it))).collect(),
         }
     }
@@ -184,7 +180,8 @@ impl Injection for InjectCapabilities {
                 }
             }
             if (add.len(), drop.len()) != (own.add.len(), own.drop.len()) {
-                edits.push(Edit::container(at, Change::Capabilities(view::Capabilities { add, drop })));
+                let add = Some(add).filter(|it| !it.is_empty());
+                edits.push(Edit::container(at, Change::Capabilities { add, drop }));
             }
         }
     }
@@ -319,15 +316,32 @@ mod tests {
         check(Capabilities::default(), pod, &[]);
     }
 
+    /// The fix of each finding on one container with these capabilities, as it is printed.
+    fn fixes(control: &Capabilities, own: &str) -> Vec<String> {
+        let pod = format!(
+            r#"{{"spec": {{"containers": [{{"name": "a", "securityContext": {{"capabilities": {own}}}}}]}}}}"#
+        );
+        let mut findings = Findings::default();
+        control.check(&crate::pod::json::from_str(&pod).unwrap(), &mut findings);
+        findings.into_vec().iter().map(|it| it.fix.as_ref().unwrap().yaml()).collect()
+    }
+
     #[test]
     fn both_fixes_of_a_container_agree() {
-        let own = view::Capabilities {
-            add: vec!["SYS_TIME".into(), "NET_BIND_SERVICE".into()],
-            drop: vec!["NET_RAW".into()],
-        };
-        let mended = restricted().mended(&own);
-        assert_eq!(mended.add, [Text::from("NET_BIND_SERVICE")]);
-        assert_eq!(mended.drop, [Text::from("NET_RAW"), Text::from("ALL")]);
+        let both = "securityContext: {capabilities: {add: [NET_BIND_SERVICE], drop: [NET_RAW, ALL]}}";
+        let own = r#"{"add": ["SYS_TIME", "NET_BIND_SERVICE"], "drop": ["NET_RAW"]}"#;
+        assert_eq!(fixes(&restricted(), own), [both; 2]);
+    }
+
+    #[test]
+    fn a_fix_that_empties_add_says_so_and_no_other_does() {
+        let baseline = Capabilities { allowed_add: Some(vec!["CHOWN".into()]), ..Capabilities::default() };
+        let own = r#"{"add": ["SYS_TIME"], "drop": []}"#;
+        assert_eq!(fixes(&baseline, own), ["securityContext: {capabilities: {add: []}}"]);
+        assert_eq!(fixes(&restricted(), own), ["securityContext: {capabilities: {add: [], drop: [ALL]}}"; 2]);
+        for own in ["null", "{}", r#"{"add": [], "drop": null}"#] {
+            assert_eq!(fixes(&restricted(), own), ["securityContext: {capabilities: {drop: [ALL]}}"], "{own}");
+        }
     }
 
     #[test]

@@ -34,7 +34,13 @@ pub enum Change<'a> {
     /// Container `procMount`.
     ProcMount(&'static str),
     /// Container `capabilities`: the whole of it, as it shall be.
-    Capabilities(Capabilities<'a>),
+    Capabilities {
+        /// Given. `None` where there is nothing and nothing was; an empty list empties what there was, which whoever
+        /// types it into the Pod has to write.
+        add: Option<Vec<Text<'a>>>,
+        /// Taken.
+        drop: Vec<Text<'a>>,
+    },
     /// Pod or container `runAsNonRoot`.
     RunAsNonRoot(bool),
     /// Pod or container `runAsUser`.
@@ -114,7 +120,7 @@ impl Change<'_> {
             }
             Self::ReadOnlyRootFilesystem(_) => (Home::SecurityContext, "readOnlyRootFilesystem"),
             Self::ProcMount(_) => (Home::SecurityContext, "procMount"),
-            Self::Capabilities(_) => (Home::SecurityContext, "capabilities"),
+            Self::Capabilities { .. } => (Home::SecurityContext, "capabilities"),
             Self::RunAsNonRoot(_) => (Home::SecurityContext, "runAsNonRoot"),
             Self::RunAsUser(_) => (Home::SecurityContext, "runAsUser"),
             Self::RunAsGroup(_) => (Home::SecurityContext, "runAsGroup"),
@@ -223,7 +229,10 @@ impl<'a> Edit<'a> {
                             context.read_only_root_filesystem = Some(it);
                         }
                         Change::ProcMount(it) => context.proc_mount = Some(Text::from(it)),
-                        Change::Capabilities(it) => context.capabilities = Some(it),
+                        Change::Capabilities { add, drop } => {
+                            let add = add.unwrap_or_default();
+                            context.capabilities = Some(Capabilities { add, drop });
+                        }
                         Change::RunAsNonRoot(it) => context.run_as_non_root = Some(it),
                         Change::RunAsUser(it) => context.run_as_user = Some(it),
                         Change::RunAsGroup(it) => context.run_as_group = Some(it),

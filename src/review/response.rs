@@ -270,7 +270,7 @@ fn note_injected(response: &mut Response<'_>, injected: &[Injected<'_>]) {
         // A policy's added and dropped capabilities are two steps; the second holds the outcome of both.
         let is_later =
             |later: &&Injected<'_>| later.policy == it.policy && later.edit.is_same_field(&it.edit);
-        if matches!(it.edit.change, Change::Capabilities(_))
+        if matches!(it.edit.change, Change::Capabilities { .. })
             && by_policy[index + 1..].iter().any(is_later)
         {
             continue;

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tracing::{info, warn};
+use tracing::{error, info};
 
 use crate::cluster::namespaces::{Namespaces, SyncState};
 
@@ -87,17 +87,17 @@ impl Health {
     }
 
     /// Says that policies could not be used. If a set is in force already, it stays so and podgate stays ready.
-    pub fn policies_refused(&self, reason: &str) {
+    /// `reason` is for where there is one line, `excerpts` the same at length, for the log.
+    pub fn policies_refused(&self, reason: &str, excerpts: &str) {
         self.metrics.policies_reloaded(false);
         let mut policies = lock(&self.policies);
         policies.refused = Some(one_line(reason));
         if let Some(in_force) = &policies.in_force {
-            warn!(
-                reason,
-                in_force, "changed policies refused, the last good set stays in force"
+            error!(
+                "changed policies refused, the last good set stays in force ({in_force})\n{excerpts}"
             );
         } else {
-            warn!(reason, "policies refused, none in force");
+            error!("policies refused, none in force\n{excerpts}");
         }
     }
 }
@@ -139,7 +139,7 @@ mod tests {
             "[-]policies failed: not loaded yet\nreadyz check failed\n"
         );
         health.policies_loaded(3, "1a2b");
-        health.policies_refused("a.yaml:3:1:\n  unknown control");
+        health.policies_refused("a.yaml:3:1:\n  unknown control", "excerpts");
         let report = health.readiness.report();
         assert!(report.ready);
         assert!(report.text.starts_with(
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn refused_from_the_start_is_not_ready() {
         let health = Health::default();
-        health.policies_refused("no policies in the directory");
+        health.policies_refused("no policies in the directory", "excerpts");
         assert!(!health.readiness.report().ready);
     }
 }

@@ -175,7 +175,7 @@ pub fn await_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn in_ci() -> bool {
+pub fn in_ci() -> bool {
     env::var_os("CI").is_some_and(|it| !it.is_empty() && it != "false")
 }
 

@@ -36,7 +36,7 @@ async fn readiness_lists_each_condition_with_its_reason() {
 
     server
         .health
-        .policies_refused("a.yaml:3:5: there is no control \"capabilites\"");
+        .policies_refused("a.yaml:3:5: there is no control \"capabilites\"", "");
     let answer = server.get("/readyz?verbose").await;
     assert_eq!(answer.status, 200);
     let text = lines(&answer.text);

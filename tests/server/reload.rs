@@ -29,6 +29,17 @@ fn put(file: &Path, text: impl AsRef<[u8]>) {
     fs::rename(new, file).expect("it is put in place");
 }
 
+/// What the log says of the one refusal, behind its first words and before the next event.
+#[track_caller]
+fn the_refusal(log: &str) -> &str {
+    let errors = log.split("ERROR ").skip(1);
+    assert_eq!(errors.count(), 1, "not one error in\n{log}");
+    let (_, event) = log
+        .split_once("changed policies refused, the last good set stays in force")
+        .expect("it is a refusal");
+    event.split(" INFO ").next().unwrap_or(event)
+}
+
 #[tokio::test]
 async fn a_good_edit_comes_into_force() {
     let directory = TempDir::new().expect("a directory");
@@ -106,6 +117,13 @@ async fn a_bad_swap_of_a_config_map_keeps_the_old_set_and_every_surface_says_so(
     assert_eq!(podgate.verdict(HOST_PORT).await, Some(403));
     assert_eq!(podgate.verdict(HOST_PID).await, None);
     let log = podgate.log();
+    // One event has it all: which set stays in force, then every error with its excerpt.
+    let event = the_refusal(&log);
+    let (_, in_force) = before.split_once("ok: ").expect("it says what is in force");
+    assert!(
+        event.starts_with(&format!(" ({in_force})\nerror: ")),
+        "{event}"
+    );
     for (error, place) in [
         (
             "error: unknown mode \"enforc\", expected enforce, warn or audit",
@@ -116,11 +134,8 @@ async fn a_bad_swap_of_a_config_map_keeps_the_old_set_and_every_surface_says_so(
         ("error: unknown field \"lvl\"", "two.yaml:4:27"),
     ] {
         let told = format!("{error}\n --> {place}\n");
-        assert_eq!(
-            log.matches(&told).count(),
-            1,
-            "{told} is not once in\n{log}"
-        );
+        assert!(event.contains(&told), "{told} is not in\n{event}");
+        assert_eq!(log.matches(place).count(), 1, "{place} in\n{log}");
     }
     podgate
         .metrics(&[
@@ -172,11 +187,8 @@ async fn the_last_good_set_outlives_its_directory() {
         );
         assert_eq!(podgate.verdict(HOST_PORT).await, Some(403));
         assert_eq!(podgate.verdict(HOST_PID).await, None);
-        assert!(
-            podgate.log().contains("last good set stays in force"),
-            "{}",
-            podgate.log()
-        );
+        let log = podgate.log();
+        assert_eq!(log.matches(why).count(), 1, "{why} in\n{log}");
     };
     fs::remove_file(&file).expect("it goes");
     kept(&format!(

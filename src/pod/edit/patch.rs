@@ -70,11 +70,12 @@ pub fn patch<'e>(
             let (path, value): (&[&str], _) = match edit.change.field() {
                 (Home::Spec, field) => (&[field], value),
                 (Home::SecurityContext, field) if present.context => {
-                    if let (Change::Capabilities(after), Some(own)) =
+                    if let (Change::Capabilities { add, drop }, Some(own)) =
                         (&edit.change, capabilities_of(before, edit.place))
                     {
                         let path = below(&base, &["securityContext", field]);
-                        change_lists(&path, own, after, &mut operations);
+                        let add = add.as_deref().unwrap_or_default();
+                        change_lists(&path, own, [add, drop], &mut operations);
                         continue;
                     }
                     (&["securityContext", field], value)
@@ -144,13 +145,10 @@ fn capabilities_of<'v, 'a>(pod: &'v PodView<'a>, place: Place) -> Option<&'v Cap
 fn change_lists<'e>(
     path: &str,
     before: &Capabilities<'_>,
-    after: &'e Capabilities<'e>,
+    [add, drop]: [&'e [Text<'e>]; 2],
     operations: &mut Vec<Operation<'e>>,
 ) {
-    for (name, before, after) in [
-        ("add", &before.add, &after.add),
-        ("drop", &before.drop, &after.drop),
-    ] {
+    for (name, before, after) in [("add", &before.add, add), ("drop", &before.drop, drop)] {
         if before != after {
             operations.push(Operation::Add {
                 path: below(path, &[name]),
@@ -363,14 +361,11 @@ mod tests {
     fn of_capabilities_only_the_list_that_differs_is_written() {
         let pod = r#"{"spec": {"containers": [{"name": "a", "securityContext": {"capabilities":
             {"add": null, "drop": ["CHOWN"], "new": 1}}}]}}"#;
-        let capabilities = |drop: &[&'static str]| Capabilities {
-            add: Vec::new(),
+        let capabilities = |drop: &[&'static str]| Change::Capabilities {
+            add: None,
             drop: drop.iter().map(|name| Text::from(*name)).collect(),
         };
-        let edits = [Edit::container(
-            A,
-            Change::Capabilities(capabilities(&["CHOWN", "KILL"])),
-        )];
+        let edits = [Edit::container(A, capabilities(&["CHOWN", "KILL"]))];
         let (raw, paths) = patched(pod, &edits);
         assert_eq!(
             paths,
@@ -380,7 +375,7 @@ mod tests {
             raw["spec"]["containers"][0]["securityContext"]["capabilities"],
             json!({"add": null, "drop": ["CHOWN", "KILL"], "new": 1})
         );
-        let edits = [Edit::container(A, Change::Capabilities(capabilities(&[])))];
+        let edits = [Edit::container(A, capabilities(&[]))];
         let (_, paths) = patched(pod, &edits);
         assert_eq!(
             paths,

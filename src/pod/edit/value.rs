@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Change;
 use crate::pod::Text;
-use crate::pod::view::{Capabilities, Profile, SeLinuxOptions};
+use crate::pod::view::{Profile, SeLinuxOptions};
 
 // === impl Change ===
 
@@ -64,19 +64,24 @@ impl Serialize for Change<'_> {
             Self::SupplementalGroups(it) => it.serialize(serializer),
             Self::ProcMount(it) => serializer.serialize_str(it),
             Self::RuntimeClass(it) => it.serialize(serializer),
-            Self::Capabilities(it) => capabilities(it, serializer),
+            Self::Capabilities { add, drop } => capabilities(add.as_deref(), drop, serializer),
             Self::Seccomp(it) | Self::AppArmor(it) => profile(it, serializer),
             Self::SeLinux(it) => se_linux(it, serializer),
         }
     }
 }
 
-fn capabilities<S: Serializer>(it: &Capabilities<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+fn capabilities<S: Serializer>(
+    add: Option<&[Text<'_>]>,
+    drop: &[Text<'_>],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(None)?;
-    for (key, list) in [("add", &it.add), ("drop", &it.drop)] {
-        if !list.is_empty() {
-            map.serialize_entry(key, list)?;
-        }
+    if let Some(add) = add {
+        map.serialize_entry("add", add)?;
+    }
+    if !drop.is_empty() {
+        map.serialize_entry("drop", drop)?;
     }
     map.end()
 }

@@ -40,7 +40,7 @@ fn bad_pod() -> Value {
         "name": "prepare", "image": "registry.example/prepare:1",
         "securityContext": {
             "allowPrivilegeEscalation": true, "runAsNonRoot": false, "seLinuxOptions": {"type": "spc_t"},
-            "appArmorProfile": {"type": "Unconfined"}, "capabilities": {"drop": ["NET_RAW"]},
+            "appArmorProfile": {"type": "Unconfined"}, "capabilities": {"add": ["SYS_TIME"], "drop": ["NET_RAW"]},
         },
     }]);
     let plain = json!({"name": "side", "image": "registry.example/side:1"});
@@ -82,7 +82,15 @@ fn type_in(pod: &mut Value, item: &str, fix: &str) {
     };
     for target in targets {
         for (field, value) in fields.as_object().unwrap() {
-            target[field] = value.clone();
+            match (field.as_str(), value.as_object()) {
+                // A list that the fix does not mention stays.
+                ("capabilities", Some(lists)) => {
+                    for (list, value) in lists {
+                        target[field][list] = value.clone();
+                    }
+                }
+                _ => target[field] = value.clone(),
+            }
         }
     }
 }
