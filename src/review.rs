@@ -2,6 +2,7 @@
 //! fault that is and never looks like a finding.
 
 mod envelope;
+mod namespace;
 pub mod object;
 pub mod request;
 pub mod response;

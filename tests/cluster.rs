@@ -17,6 +17,7 @@ mod cluster {
     mod example_run;
     mod gate;
     mod manifests;
+    mod pod_security;
     mod smoke;
     mod validation;
     mod webhooks;

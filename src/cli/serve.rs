@@ -60,6 +60,11 @@ pub struct ServeArgs {
     #[arg(long, env = "PODGATE_POLICIES", value_name = "DIR")]
     pub policies: Option<PathBuf>,
 
+    /// Judge by the pod-security.kubernetes.io labels of namespaces too, as the API server's PodSecurity plugin does.
+    /// A PodSecurityConfiguration among the policies has the same effect, and says defaults and exemptions
+    #[arg(long, env = "PODGATE_POD_SECURITY_LABELS")]
+    pub pod_security_labels: bool,
+
     /// Credentials for the API server, for namespace labels [default: KUBECONFIG, else those of the Pod]
     #[arg(long, env = "PODGATE_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -98,6 +103,8 @@ pub struct ServeSettings {
     pub policies: Option<PathBuf>,
     /// Time between looks at the policy directory.
     pub policy_poll: Duration,
+    /// The Pod Security labels of namespaces count, whether or not a policy file says so.
+    pub pod_security_labels: bool,
     /// The kubeconfig that was named, for [`connect`](crate::cluster::client::connect).
     pub kubeconfig: Option<PathBuf>,
 }
@@ -114,6 +121,7 @@ impl ServeArgs {
             tls_cert,
             tls_key,
             policies,
+            pod_security_labels,
             kubeconfig,
             poll,
             max_connections,
@@ -147,6 +155,7 @@ impl ServeArgs {
             config,
             policies,
             policy_poll: poll,
+            pod_security_labels,
             kubeconfig,
         }
     }
@@ -160,6 +169,10 @@ enum PolicyError {
     #[error(transparent)]
     Load(#[from] LoadError),
 }
+
+/// Why Pod Security labels cannot count.
+const NO_CLUSTER: &str =
+    "Pod Security labels are in the cluster, and no cluster is known: name one with --kubeconfig";
 
 /// Serves until a signal ends it.
 #[must_use]
@@ -200,6 +213,12 @@ async fn serve_until_signal(settings: ServeSettings) -> Result<(), Box<dyn std::
         }
         Err(error) => return Err(error.into()),
     };
+    let labels_count = settings.pod_security_labels;
+    let set = if labels_count {
+        set.with_pod_security()
+    } else {
+        set
+    };
     health.policies_loaded(set.policies().len(), set.hash());
     let needs_labels = set.needs_namespace_labels();
     let shutdown = Shutdown::on_signals()?;
@@ -212,6 +231,7 @@ async fn serve_until_signal(settings: ServeSettings) -> Result<(), Box<dyn std::
             health.require_namespaces(namespaces);
             tokio::spawn(namespaces.clone().follow());
         }
+        None if set.pod_security().is_some() => return Err(NO_CLUSTER.into()),
         None if needs_labels => {
             warn!(
                 "no cluster is known: every policy with a namespaceSelector applies to every namespace"
@@ -225,7 +245,7 @@ async fn serve_until_signal(settings: ServeSettings) -> Result<(), Box<dyn std::
         tokio::spawn(async move {
             let place = directory.display().to_string();
             directory::watch(directory, files, settings.policy_poll, |found| {
-                reload(&engine, &health, &place, found);
+                reload(&engine, &health, &place, found, labels_count);
             })
             .await;
         });
@@ -263,14 +283,28 @@ fn load(directory: Option<&std::path::Path>) -> Result<(Files, PolicySet), Polic
 }
 
 /// A good edit comes into force at once and as a whole; a bad one changes nothing but what is said.
-fn reload(engine: &Engine, health: &Health, place: &str, found: Result<Files, DirectoryError>) {
+fn reload(
+    engine: &Engine,
+    health: &Health,
+    place: &str,
+    found: Result<Files, DirectoryError>,
+    labels_count: bool,
+) {
     match found {
         Err(error) => {
             let reason = error.to_string();
             health.policies_refused(&reason, &format!("error: {reason}"));
         }
         Ok(files) => match PolicySet::load(place, &files) {
+            Ok(set) if set.pod_security().is_some() && !engine.has_cluster() => {
+                health.policies_refused(NO_CLUSTER, &format!("error: {NO_CLUSTER}"));
+            }
             Ok(set) => {
+                let set = if labels_count {
+                    set.with_pod_security()
+                } else {
+                    set
+                };
                 health.policies_loaded(set.policies().len(), set.hash());
                 engine.replace(set);
             }

@@ -149,6 +149,12 @@ impl AdmissionRequest<'_> {
         }
     }
 
+    /// True for a namespace itself, not for its subresources.
+    pub(super) fn is_namespace(&self) -> bool {
+        let Resource { group, resource } = &self.resource;
+        group.is_empty() && &**resource == "namespaces" && self.sub_resource.is_empty()
+    }
+
     /// The kind, if the answer depends on the object at all.
     pub(super) fn judged(&self) -> Option<Kind> {
         self.kind().filter(|&kind| {

@@ -8,6 +8,7 @@ use crate::pod::{Kind, PodView, json};
 use crate::policy::PolicySet;
 
 use super::envelope::{AdmissionRequest, AdmissionReview, Carried};
+use super::namespace;
 use super::object::Object;
 use super::response::{Answer, deny};
 
@@ -153,6 +154,20 @@ impl<'a> Review<'a> {
             let message =
                 format!("podgate cannot judge this request, so it is not admitted: {why}");
             return deny(self.uid(), 400, "BadRequest", &message);
+        }
+        if let Some(source) = set.pod_security().filter(|_| request.is_namespace()) {
+            let text = |it: &Option<Carried<'a>>| match it {
+                Some(Carried::Text(raw)) => Some(*raw),
+                _ => None,
+            };
+            return namespace::answer(
+                self.uid(),
+                &request.name,
+                request.operation(),
+                source,
+                text(&request.object),
+                request.old_object,
+            );
         }
         let Some(kind) = request.judged() else {
             return Answer::allowed(self.uid());

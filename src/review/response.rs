@@ -236,13 +236,24 @@ fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Not admitted, for a reason that is no finding.
 #[must_use]
 pub fn deny(uid: &str, code: u16, reason: &str, message: &str) -> Answer {
+    deny_with(uid, code, reason, message, None)
+}
+
+/// The same, with the details of a Kubernetes Status.
+pub(super) fn deny_with(
+    uid: &str,
+    code: u16,
+    reason: &str,
+    message: &str,
+    details: Option<serde_json::Value>,
+) -> Answer {
     let mut it = response(uid, false);
     it.status = Some(Status {
         status: "Failure",
         code,
         reason,
         message,
-        details: None,
+        details,
     });
     Answer::write(Outcome::Error, it)
 }

@@ -33,6 +33,12 @@ impl Engine {
         }
     }
 
+    /// True if the labels of namespaces can be known.
+    #[must_use]
+    pub fn has_cluster(&self) -> bool {
+        self.namespaces.is_some()
+    }
+
     /// Puts another set in force, for every review that begins from now on.
     pub fn replace(&self, set: PolicySet) {
         self.set.store(Arc::new(set));

@@ -233,3 +233,62 @@ fn subresources_are_judged_as_upstream_does() {
         );
     }
 }
+
+fn namespace(labels: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web", "labels": labels}})
+}
+
+#[test]
+fn a_namespace_with_labels_that_cannot_be_read_is_invalid() {
+    let bad = namespace(
+        json!({"pod-security.kubernetes.io/enforce": "foo", "pod-security.kubernetes.io/warn-version": "1"}),
+    );
+    let response = judged_by("", &[], &create("", "namespaces", &bad));
+    let level = "Invalid value: \"foo\": must be one of privileged, baseline, restricted";
+    let version = "Invalid value: \"1\": must be \"latest\" or \"v1.x\"";
+    let (one, two) = (
+        "metadata.labels[pod-security.kubernetes.io/enforce]",
+        "metadata.labels[pod-security.kubernetes.io/warn-version]",
+    );
+    assert_eq!(
+        response,
+        json!({"uid": "u-1", "allowed": false, "status": {
+            "status": "Failure", "code": 422, "reason": "Invalid",
+            "message": format!("Namespace \"web\" is invalid: [{one}: {level}, {two}: {version}]"),
+            "details": {"name": "web", "kind": "Namespace", "causes": [
+                {"reason": "FieldValueInvalid", "message": level, "field": one},
+                {"reason": "FieldValueInvalid", "message": version, "field": two},
+            ]},
+        }})
+    );
+}
+
+#[test]
+fn a_namespace_that_was_invalid_before_may_be_changed_otherwise() {
+    let allowed = json!({"uid": "u-1", "allowed": true});
+    let bad = |value: &str| namespace(json!({"pod-security.kubernetes.io/enforce": value}));
+    let good = namespace(json!({"pod-security.kubernetes.io/enforce": "baseline", "other": "x"}));
+    for (old, new, is_allowed) in [
+        (bad("foo"), bad("foo"), true),
+        (bad("foo"), bad("bar"), false),
+        (good.clone(), bad("foo"), false),
+        (bad("foo"), good.clone(), true),
+        (good.clone(), namespace(Value::Null), true),
+    ] {
+        let response = judged_by("", &[], &update("", "namespaces", &old, &new));
+        assert_eq!(
+            response == allowed,
+            is_allowed,
+            "{old} -> {new}: {response}"
+        );
+    }
+    let mut deleted = update("", "namespaces", &good, &Value::Null);
+    deleted["request"]["operation"] = json!("DELETE");
+    assert_eq!(judged_by("", &[], &deleted), allowed);
+    // Without Pod Security labels in force a namespace is none of podgate's business.
+    let set = policy("{mode: enforce, controls: {hostNamespaces: {}}}");
+    assert_eq!(
+        judged(&set, &[], &create("", "namespaces", &bad("foo"))),
+        allowed
+    );
+}

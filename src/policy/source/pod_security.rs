@@ -45,7 +45,7 @@ pub enum Written {
 
 /// A label that does not say what it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("metadata.labels[{label}]: Invalid value: {value:?}: {message}")]
+#[error("{}: {}", self.field(), self.body())]
 pub struct LabelError {
     /// Its key.
     pub label: &'static str,
@@ -160,6 +160,22 @@ impl Modes {
     #[must_use]
     pub fn is_privileged(&self) -> bool {
         self.enforce.level.is_none() && self.audit.level.is_none() && self.warn.level.is_none()
+    }
+}
+
+// === impl LabelError ===
+
+impl LabelError {
+    /// Which field is wrong, as the API server names it.
+    #[must_use]
+    pub fn field(&self) -> String {
+        format!("metadata.labels[{}]", self.label)
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn body(&self) -> String {
+        format!("Invalid value: {:?}: {}", self.value, self.message)
     }
 }
 

@@ -60,6 +60,7 @@ fn every_webhook_promises_that_a_dry_run_changes_nothing() {
         [
             (json!("gate.podgate.dev"), json!("None")),
             (json!("inject.podgate.dev"), json!("None")),
+            (json!("namespaces.podgate.dev"), json!("None")),
         ]
     );
 }
