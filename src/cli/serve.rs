@@ -60,8 +60,8 @@ pub struct ServeArgs {
     #[arg(long, env = "PODGATE_POLICIES", value_name = "DIR")]
     pub policies: Option<PathBuf>,
 
-    /// Judge by the pod-security.kubernetes.io labels of namespaces too, as the API server's PodSecurity plugin does.
-    /// A PodSecurityConfiguration among the policies has the same effect, and says defaults and exemptions
+    /// Judge by the pod-security.kubernetes.io labels of namespaces too, as the API server's `PodSecurity` plugin does.
+    /// A `PodSecurityConfiguration` among the policies has the same effect, and says defaults and exemptions
     #[arg(long, env = "PODGATE_POD_SECURITY_LABELS")]
     pub pod_security_labels: bool,
 
