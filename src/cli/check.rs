@@ -1,6 +1,6 @@
 //! `podgate check`: the verdict of the webhooks on manifests, before anybody applies them.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -286,33 +286,41 @@ impl Check<'_> {
                 ),
                 helps,
             };
-            println!(
-                "{}\n",
-                document::render_excerpt(source, &excerpt, self.color)
-            );
+            let text = document::render_excerpt(source, &excerpt, self.color);
+            self.say(&format!("{text}\n"));
         }
     }
 
-    fn finish(self) -> ExitCode {
+    /// Writes a line. Whoever closed the pipe has read enough; he still has the exit code.
+    fn say(&mut self, line: &str) {
+        let written = writeln!(std::io::stdout().lock(), "{line}");
+        if let Err(error) = written
+            && error.kind() != std::io::ErrorKind::BrokenPipe
+        {
+            self.unreadable(&format!("cannot write: {error}"));
+        }
+    }
+
+    fn finish(mut self) -> ExitCode {
         let Summary {
             judged,
             rejected,
             warned,
             unreadable,
             objects,
-        } = self.summary;
-        match self.format {
+        } = std::mem::take(&mut self.summary);
+        self.summary.unreadable = unreadable;
+        let text = match self.format {
             Format::Json => {
                 let all = json!({"judged": judged, "rejected": rejected, "unreadable": unreadable, "objects": objects});
-                println!("{all:#}");
+                format!("{all:#}")
             }
-            Format::Human => {
-                println!(
-                    "{judged} judged, {rejected} would be rejected, {warned} further findings, {unreadable} could not be judged"
-                );
-            }
-        }
-        ExitCode::from(if unreadable > 0 {
+            Format::Human => format!(
+                "{judged} judged, {rejected} would be rejected, {warned} further findings, {unreadable} could not be judged"
+            ),
+        };
+        self.say(&text);
+        ExitCode::from(if self.summary.unreadable > 0 {
             2
         } else {
             u8::from(rejected > 0)

@@ -45,7 +45,7 @@ pub struct Selected<'a> {
     pub namespace: &'a str,
     /// Its labels; `None` if they cannot be known.
     pub namespace_labels: Option<&'a BTreeMap<String, String>>,
-    /// The requester.
+    /// The requester; empty if it cannot be known.
     pub user: &'a str,
     /// The requester's groups.
     pub groups: &'a [Text<'a>],
@@ -56,8 +56,8 @@ pub struct Selected<'a> {
 // === impl Match ===
 
 impl Match {
-    /// True if the policy concerns the Pod. Namespace labels that cannot be known count as matching: a policy is
-    /// never left out for want of knowledge.
+    /// True if the policy concerns the Pod. Namespace labels and a requester that cannot be known count as matching: a
+    /// policy is never left out for want of knowledge.
     #[must_use]
     pub fn selects(&self, it: &Selected<'_>) -> bool {
         let any = |globs: &[String], text: &str| globs.iter().any(|glob| matches_glob(glob, text));
@@ -65,8 +65,7 @@ impl Match {
         open_or(&self.namespaces, it.namespace)
             && !any(&self.exclude_namespaces, it.namespace)
             && self.selects_service_account(it)
-            && open_or(&self.users, it.user)
-            && (self.groups.is_empty() || it.groups.iter().any(|group| any(&self.groups, group)))
+            && (it.user.is_empty() || self.selects_requester(it))
             && self
                 .operating_system
                 .is_none_or(|os| (os == OperatingSystem::Windows) == it.pod.is_windows())
@@ -78,6 +77,12 @@ impl Match {
                 it.namespace_labels
                     .is_none_or(|labels| selector.matches(labels))
             })
+    }
+
+    fn selects_requester(&self, it: &Selected<'_>) -> bool {
+        let any = |globs: &[String], text: &str| globs.iter().any(|glob| matches_glob(glob, text));
+        (self.users.is_empty() || any(&self.users, it.user))
+            && (self.groups.is_empty() || it.groups.iter().any(|group| any(&self.groups, group)))
     }
 
     fn selects_service_account(&self, it: &Selected<'_>) -> bool {

@@ -234,7 +234,7 @@ fn subresources_are_judged_as_upstream_does() {
     }
 }
 
-fn namespace(labels: Value) -> Value {
+fn namespace(labels: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web", "labels": labels}})
 }
 
@@ -266,14 +266,14 @@ fn a_namespace_with_labels_that_cannot_be_read_is_invalid() {
 #[test]
 fn a_namespace_that_was_invalid_before_may_be_changed_otherwise() {
     let allowed = json!({"uid": "u-1", "allowed": true});
-    let bad = |value: &str| namespace(json!({"pod-security.kubernetes.io/enforce": value}));
-    let good = namespace(json!({"pod-security.kubernetes.io/enforce": "baseline", "other": "x"}));
+    let bad = |value: &str| namespace(&json!({"pod-security.kubernetes.io/enforce": value}));
+    let good = namespace(&json!({"pod-security.kubernetes.io/enforce": "baseline", "other": "x"}));
     for (old, new, is_allowed) in [
         (bad("foo"), bad("foo"), true),
         (bad("foo"), bad("bar"), false),
         (good.clone(), bad("foo"), false),
         (bad("foo"), good.clone(), true),
-        (good.clone(), namespace(Value::Null), true),
+        (good.clone(), namespace(&Value::Null), true),
     ] {
         let response = judged_by("", &[], &update("", "namespaces", &old, &new));
         assert_eq!(

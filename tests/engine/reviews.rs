@@ -324,3 +324,25 @@ fn a_word_of_seccomp_is_no_app_armor_profile() {
     );
     assert_eq!(response["allowed"], false, "{response}");
 }
+
+#[test]
+fn a_policy_for_some_requesters_concerns_also_one_who_is_not_known() {
+    let set = policy(
+        "{mode: enforce, match: {users: [jane], groups: [devs]}, controls: {privileged: {}}}",
+    );
+    let pod = json!({"metadata": {"name": "web"}, "spec": {"containers": [{"name": "a", "image": "i", "securityContext": {"privileged": true}}]}});
+    let mut review = create("", "pods", &pod);
+    for (user, groups, allowed) in [
+        ("jane", json!(["devs"]), false),
+        ("jane", json!(["ops"]), true),
+        ("john", json!(["devs"]), true),
+        ("", json!([]), false),
+    ] {
+        review["request"]["userInfo"] = json!({"username": user, "groups": groups});
+        assert_eq!(
+            validate(&set, &review)["allowed"],
+            allowed,
+            "{user} {groups}"
+        );
+    }
+}

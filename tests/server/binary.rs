@@ -161,3 +161,19 @@ fn refuses_to_start_without_any_policy() {
     let file = "error: cannot read \"DIR\": Not a directory (os error 20)\n";
     assert_eq!(refusal(&directory), file);
 }
+
+#[test]
+fn check_ends_with_its_verdict_although_nobody_reads_it() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_podgate"))
+        .args(["check", "manifests/examples"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("podgate starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
