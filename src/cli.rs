@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The gate in front of a Kubernetes cluster's Pods: decides, repairs, explains, reports.
+/// The gate in front of a Kubernetes cluster's Pods: decides, repairs, explains.
 #[derive(Debug, Parser)]
 #[command(name = "podgate", version, arg_required_else_help = true)]
 struct Cli {

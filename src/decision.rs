@@ -41,6 +41,8 @@ pub struct Judged<'s> {
     pub pod_mode: Mode,
     /// The policies that ask for it in that mode.
     pub policies: Vec<&'s Policy>,
+    /// The policies that ask for it in `pod_mode`.
+    pub pod_policies: Vec<&'s Policy>,
     /// The object broke it before this update: it is told, not rejected.
     pub existed: bool,
     /// The suggested fix has been tried: it removes the finding and brings no other.
@@ -78,45 +80,72 @@ impl<'s> Judged<'s> {
             Workloads::UpTo(most) if is_workload => mode.min(most),
             _ => mode,
         };
-        let modes = asked.iter().map(|&(policy, mode)| capped(policy, mode));
-        let mode = modes.max().unwrap_or(Mode::Audit);
+        let (pod_mode, pod_policies) = strictest(asked.iter().copied());
+        let (mode, policies) = strictest(
+            asked
+                .iter()
+                .map(|&(policy, mode)| (policy, capped(policy, mode))),
+        );
         Self {
             finding,
             mode,
-            pod_mode: asked
-                .iter()
-                .map(|(_, mode)| *mode)
-                .max()
-                .unwrap_or(Mode::Audit),
-            policies: asked
-                .iter()
-                .filter(|(policy, own)| capped(policy, *own) == mode)
-                .map(|(policy, _)| *policy)
-                .collect(),
+            policies,
+            pod_mode,
+            pod_policies,
             existed: false,
             fix_is_proven: false,
         }
     }
 
     fn merge(&mut self, other: Self) {
-        self.pod_mode = self.pod_mode.max(other.pod_mode);
-        match self.mode.cmp(&other.mode) {
-            Ordering::Less => {
-                self.mode = other.mode;
-                self.policies = other.policies;
-            }
-            Ordering::Equal => {
-                self.policies.extend(other.policies);
-                self.policies.sort_by(|one, two| one.name.cmp(&two.name));
-            }
-            Ordering::Greater => {}
-        }
+        merge(
+            (&mut self.mode, &mut self.policies),
+            (other.mode, other.policies),
+        );
+        merge(
+            (&mut self.pod_mode, &mut self.pod_policies),
+            (other.pod_mode, other.pod_policies),
+        );
+    }
+
+    /// True if a Pod made from this template would be rejected for it, and the template is not.
+    #[must_use]
+    pub fn dooms_pods(&self) -> bool {
+        self.pod_mode == Mode::Enforce && self.mode != Mode::Enforce
     }
 
     /// True if this finding alone rejects the object.
     #[must_use]
     pub fn rejects(&self) -> bool {
         self.mode == Mode::Enforce && !self.existed
+    }
+}
+
+/// The strictest mode, and who asks for it.
+fn strictest<'s>(
+    asked: impl Iterator<Item = (&'s Policy, Mode)> + Clone,
+) -> (Mode, Vec<&'s Policy>) {
+    let strictest = asked
+        .clone()
+        .map(|(_, mode)| mode)
+        .max()
+        .unwrap_or(Mode::Audit);
+    let policies = asked
+        .filter(|(_, mode)| *mode == strictest)
+        .map(|(policy, _)| policy);
+    (strictest, policies.collect())
+}
+
+/// The same of two such.
+fn merge<'s>(one: (&mut Mode, &mut Vec<&'s Policy>), other: (Mode, Vec<&'s Policy>)) {
+    let ((mode, policies), (other_mode, others)) = (one, other);
+    match (*mode).cmp(&other_mode) {
+        Ordering::Less => (*mode, *policies) = (other_mode, others),
+        Ordering::Equal => {
+            policies.extend(others);
+            policies.sort_by(|one, two| one.name.cmp(&two.name));
+        }
+        Ordering::Greater => {}
     }
 }
 

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::decision::{Decision, Operation, Request, Stage, decide};
+use crate::decision::{Decision, Judged, Operation, Request, Stage, decide};
 use crate::document::{self, Excerpt, Level, Node, Problem, Segment, Source, Span};
 use crate::output::group::{Group, group};
-use crate::output::rejection::policy_names;
+use crate::output::rejection::{pod_policy_names, policy_names};
 use crate::output::text::{MAX_VALUE, clean};
 use crate::pod::Kind;
 use crate::policy::{Mode, PolicySet, shipped};
@@ -19,8 +19,9 @@ use crate::server::directory;
 
 /// Judge manifests as the webhooks would.
 ///
-/// Everything is judged as if injection had run. Exit code: 0 nothing would be rejected, 1 something would,
-/// 2 something could not be judged.
+/// Everything is judged as if injection had run, in every namespace and for every requester that cannot be known. Exit
+/// code: 0 nothing would be rejected, neither what is given nor the Pods that would come of it; 1 something would; 2
+/// something could not be judged. Warnings alone are no reason to fail, and objects of other kinds are skipped.
 #[derive(Args, Clone, Debug)]
 pub struct CheckArgs {
     /// Manifests: files, directories (*.yaml, *.yml, *.json, all levels), or - for standard input
@@ -54,9 +55,14 @@ pub enum Format {
 struct Summary {
     judged: usize,
     rejected: usize,
+    /// Workloads that would be admitted, and whose Pods would not.
+    doomed: usize,
     warned: usize,
     unreadable: usize,
+    /// Objects of kinds that carry no Pod, or that podgate does not know.
+    skipped: usize,
     objects: Vec<Value>,
+    errors: Vec<Value>,
 }
 
 /// The one thing that is read from many files.
@@ -147,6 +153,7 @@ impl Check<'_> {
 
     fn unreadable(&mut self, message: &str) {
         self.summary.unreadable += 1;
+        self.summary.errors.push(json!({"message": message}));
         eprintln!("error: {message}");
     }
 
@@ -164,6 +171,13 @@ impl Check<'_> {
 
     fn problem(&mut self, source: &Source, problem: Problem) {
         self.summary.unreadable += 1;
+        let (line, column) = source.line_col(problem.span.start);
+        self.summary.errors.push(json!({
+            "file": source.name,
+            "line": line,
+            "column": column,
+            "message": problem.message,
+        }));
         eprintln!("{}", document::render(source, &[problem], self.color));
     }
 
@@ -187,6 +201,7 @@ impl Check<'_> {
             return;
         }
         let Some(kind) = Kind::from_type(version, kind) else {
+            self.summary.skipped += 1;
             return;
         };
         let json = defaulted(kind, &node.to_json());
@@ -221,6 +236,8 @@ impl Check<'_> {
         };
         let decision = decide(self.set, &request);
         self.summary.rejected += usize::from(!decision.allowed());
+        let is_doomed = decision.allowed() && decision.findings.iter().any(Judged::dooms_pods);
+        self.summary.doomed += usize::from(is_doomed);
         let name = field("name")
             .or_else(|| field("generateName"))
             .unwrap_or_default();
@@ -250,16 +267,19 @@ impl Check<'_> {
             let judged = item.first();
             let level = match judged.mode {
                 Mode::Enforce => Level::Error,
+                _ if judged.dooms_pods() => Level::Error,
                 Mode::Warn => Level::Warning,
                 Mode::Audit => Level::Note,
             };
-            self.summary.warned += usize::from(judged.mode != Mode::Enforce);
+            self.summary.warned += usize::from(judged.pod_mode != Mode::Enforce);
             let finding = &judged.finding;
-            let verb = match (judged.mode, judged.pod_mode) {
-                (Mode::Enforce, _) => "rejected by",
-                (_, Mode::Enforce) => "its Pods will be rejected by",
-                (Mode::Warn, _) => "warned of by",
-                (Mode::Audit, _) => "recorded by",
+            let fate = match judged.mode {
+                Mode::Enforce => format!(" is rejected by {}", policy_names(&item)),
+                _ if judged.dooms_pods() => {
+                    format!(": its Pods will be rejected by {}", pod_policy_names(&item))
+                }
+                Mode::Warn => format!(" is warned of by {}", policy_names(&item)),
+                Mode::Audit => format!(" is recorded by {}", policy_names(&item)),
             };
             let mut helps: Vec<String> = item
                 .fix(object.kind)
@@ -271,11 +291,7 @@ impl Check<'_> {
             }
             let excerpt = Excerpt {
                 level,
-                title: format!(
-                    "{}: {object} is {verb} {}",
-                    finding.control,
-                    policy_names(&item)
-                ),
+                title: format!("{}: {object}{fate}", finding.control),
                 span: span_of(node, &object.kind.path(&finding.path())),
                 label: format!(
                     "{}{} is {}; must be {}",
@@ -305,25 +321,37 @@ impl Check<'_> {
         let Summary {
             judged,
             rejected,
+            doomed,
             warned,
             unreadable,
+            skipped,
             objects,
+            errors,
         } = std::mem::take(&mut self.summary);
         self.summary.unreadable = unreadable;
         let text = match self.format {
             Format::Json => {
-                let all = json!({"judged": judged, "rejected": rejected, "unreadable": unreadable, "objects": objects});
+                let all = json!({
+                    "judged": judged,
+                    "rejected": rejected,
+                    "podsRejected": doomed,
+                    "unreadable": unreadable,
+                    "skipped": skipped,
+                    "objects": objects,
+                    "errors": errors,
+                });
                 format!("{all:#}")
             }
             Format::Human => format!(
-                "{judged} judged, {rejected} would be rejected, {warned} further findings, {unreadable} could not be judged"
+                "{judged} judged: {rejected} would be rejected, {doomed} would have their Pods rejected; {warned} further findings. \
+                 {skipped} skipped, {unreadable} could not be judged"
             ),
         };
         self.say(&text);
         ExitCode::from(if self.summary.unreadable > 0 {
             2
         } else {
-            u8::from(rejected > 0)
+            u8::from(rejected + doomed > 0)
         })
     }
 }

@@ -17,7 +17,10 @@ use crate::server::engine::Engine;
 use crate::server::{CertificateSource, Config, Limits, Timeouts, parse_go_duration};
 use crate::server::{Health, Serving, Shutdown, serve};
 
-/// Flags of `podgate serve`. Every one can be given as a variable, and none has to be.
+/// Serve the validating and mutating webhooks.
+///
+/// Every flag can be given as a variable, and none has to be. `PODGATE_LOG` says what is logged: info, debug, or a
+/// filter such as podgate=debug.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
     /// Where the webhook listens, with TLS
@@ -69,7 +72,7 @@ pub struct ServeArgs {
     #[arg(long, env = "PODGATE_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
-    /// Time between looks at the certificate and the policies
+    /// Time between looks at the certificate and the policies; a change counts when two looks in a row agree on it
     #[arg(long, env = "PODGATE_POLL", value_name = "DURATION", default_value = "5s", value_parser = poll)]
     pub poll: Duration,
 

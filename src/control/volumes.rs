@@ -47,11 +47,9 @@ impl Control for Volumes {
     const NAME: &'static str = "volumes";
 
     fn read(base: Self, fields: &mut Fields<'_>, problems: &mut Problems) -> Self {
-        let is_given = |it: Option<&Node>| it.is_some_and(|it| !it.is_null());
-        let both = is_given(fields.node("allowed")) && is_given(fields.node("forbidden"));
         let allowed = read_types("allowed", fields, problems);
         let forbidden = read_types("forbidden", fields, problems);
-        if both {
+        if allowed.is_some() && forbidden.is_some() {
             let problem = Problem::new(fields.span(), "allowed and forbidden cannot both be given");
             problems.push(problem.hint("what is not in allowed is forbidden"));
         }

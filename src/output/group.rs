@@ -4,6 +4,7 @@ use crate::control::Subject;
 use crate::decision::Judged;
 use crate::pod::effective::Origin;
 use crate::pod::{ContainerList, Kind};
+use crate::policy::Policy;
 
 use super::text::{MAX_VALUE, clean, quoted};
 
@@ -61,11 +62,8 @@ impl<'d, 's> Group<'d, 's> {
             && first.existed == other.existed
             && first.fix_is_proven == other.fix_is_proven
             && one.fix.as_ref().map(|it| &it.change) == two.fix.as_ref().map(|it| &it.change)
-            && first
-                .policies
-                .iter()
-                .map(|it| &it.name)
-                .eq(other.policies.iter().map(|it| &it.name))
+            && is_same(&first.policies, &other.policies)
+            && is_same(&first.pod_policies, &other.pod_policies)
     }
 
     /// Who is meant: `containers "a", "b": `; nothing for the Pod as a whole.
@@ -187,6 +185,12 @@ fn ranges(numbers: &[usize]) -> String {
         })
         .collect::<Vec<_>>()
         .join(",")
+}
+
+fn is_same(one: &[&Policy], two: &[&Policy]) -> bool {
+    one.iter()
+        .map(|it| &it.name)
+        .eq(two.iter().map(|it| &it.name))
 }
 
 #[cfg(test)]

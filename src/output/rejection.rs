@@ -126,7 +126,16 @@ fn policies<'s>(rejecting: &[&Judged<'s>]) -> Vec<&'s Policy> {
 /// `policy "a"`, `policies "a", "b"`.
 #[must_use]
 pub fn policy_names(item: &Group<'_, '_>) -> String {
-    let policies = &item.first().policies;
+    names(&item.first().policies)
+}
+
+/// The same of those that would reject its Pods.
+#[must_use]
+pub fn pod_policy_names(item: &Group<'_, '_>) -> String {
+    names(&item.first().pod_policies)
+}
+
+fn names(policies: &[&Policy]) -> String {
     let noun = if policies.len() == 1 {
         "policy"
     } else {

@@ -8,7 +8,7 @@ use crate::policy::Mode;
 
 use super::Object;
 use super::group::group;
-use super::rejection::policy_names;
+use super::rejection::{pod_policy_names, policy_names};
 use super::text::clean;
 
 /// With [`MAX_LENGTH`], under the API server's total.
@@ -29,17 +29,16 @@ pub fn warnings(object: &Object<'_>, decision: &Decision<'_>) -> Vec<String> {
         .take(MAX_WARNINGS)
         .map(|item| {
             let first = item.first();
-            let fate = match () {
+            let (fate, policies) = match () {
                 // Also of one that it had before: to its Pods, which are new, that is no excuse.
                 () if object.kind.is_workload() && first.pod_mode == Mode::Enforce => {
-                    "its Pods will be rejected: "
+                    ("its Pods will be rejected: ", pod_policy_names(item))
                 }
-                () if first.existed => "broken before, not rejected: ",
-                () => "",
+                () if first.existed => ("broken before, not rejected: ", policy_names(item)),
+                () => ("", policy_names(item)),
             };
             let text = format!(
-                "{fate}{}: {}{}",
-                policy_names(item),
+                "{fate}{policies}: {}{}",
                 item.who_briefly(),
                 item.statement(object.kind)
             );

@@ -1,4 +1,4 @@
-//! In the place of the API server's PodSecurity plugin, which the harness switches off: namespace labels decide.
+//! In the place of the API server's `PodSecurity` plugin, which the harness switches off: namespace labels decide.
 
 use std::process::Command;
 

@@ -241,7 +241,7 @@ fn namespace(labels: &Value) -> Value {
 #[test]
 fn a_namespace_with_labels_that_cannot_be_read_is_invalid() {
     let bad = namespace(
-        json!({"pod-security.kubernetes.io/enforce": "foo", "pod-security.kubernetes.io/warn-version": "1"}),
+        &json!({"pod-security.kubernetes.io/enforce": "foo", "pod-security.kubernetes.io/warn-version": "1"}),
     );
     let response = judged_by("", &[], &create("", "namespaces", &bad));
     let level = "Invalid value: \"foo\": must be one of privileged, baseline, restricted";

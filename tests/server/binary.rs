@@ -177,3 +177,26 @@ fn check_ends_with_its_verdict_although_nobody_reads_it() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[test]
+fn check_fails_on_a_workload_whose_pods_would_be_rejected() {
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      \
+                      hostPID: true\n      containers: [{name: a, image: i}]\n---\nkind: ConfigMap\napiVersion: v1\n";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_podgate"))
+        .args(["check", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("podgate starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    std::io::Write::write_all(&mut stdin, deployment.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let title = "error: hostNamespaces: Deployment default/web: its Pods will be rejected by policy \"baseline\"\n";
+    assert!(text.contains(title), "{text}");
+    let summary = "1 judged: 0 would be rejected, 1 would have their Pods rejected; 2 further findings. 1 skipped, 0 could not be judged\n";
+    assert!(text.ends_with(summary), "{text}");
+    assert_eq!(output.status.code(), Some(1));
+}

@@ -72,7 +72,10 @@ impl Assets {
         }
         fs::create_dir_all(&cache)?;
         let lock = fs::File::create(cache.join("build.lock"))?;
-        lock.lock()?;
+        if lock.try_lock().is_err() {
+            say("Another process is building the control plane; waiting for it.");
+            lock.lock()?;
+        }
         // Whoever held the lock before us may have built just this.
         Self::within(&built).or_else(|_| {
             build(&built, &go_mod)?;
