@@ -1,11 +1,15 @@
 //! Findings in the words of Pod Security Admission, letter by letter: what `k8s.io/pod-security-admission` v0.37 says
 //! of the same Pod at the same level and version. Scripts, dashboards and people's memory depend on these texts.
 
+mod quote;
+
 use std::collections::BTreeSet;
 
 use crate::control::{Finding, Subject};
 use crate::pod::ContainerRef;
 use crate::policy::level::{Level, Version};
+
+use self::quote::go_quoted;
 
 /// What one check says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -419,54 +423,4 @@ fn plural(noun: &str, count: usize) -> String {
 fn quoted<'t>(items: impl IntoIterator<Item = &'t str>) -> String {
     let items: Vec<_> = items.into_iter().map(|it| format!("\"{it}\"")).collect();
     items.join(", ")
-}
-
-/// As Go's `%q` writes a string.
-fn go_quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            '\0'..='\u{1f}' | '\u{7f}' => out.push_str(&format!("\\x{:02x}", u32::from(character))),
-            ' '..='~' => out.push(character),
-            // Behind another character, so that a mark that combines with it counts as printable.
-            _ if format!("a{character}").escape_debug().count() == 2 => out.push(character),
-            '\u{80}'..='\u{ffff}' => out.push_str(&format!("\\u{:04x}", u32::from(character))),
-            _ => out.push_str(&format!("\\U{:08x}", u32::from(character))),
-        }
-    }
-    out.push('"');
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strings_are_quoted_as_go_quotes_them() {
-        for (text, expected) in [
-            ("unconfined", r#""unconfined""#),
-            ("a\"b\\c'd", r#""a\"b\\c'd""#),
-            (
-                "\u{7}\u{8}\u{c}\n\r\t\u{b}\0\u{1b}\u{7f}",
-                r#""\a\b\f\n\r\t\v\x00\x1b\x7f""#,
-            ),
-            ("é e\u{301} 日本 🦀", "\"é e\u{301} 日本 🦀\""),
-            (
-                "\u{80}\u{200b}\u{e000}\u{e0001}",
-                r#""\u0080\u200b\ue000\U000e0001""#,
-            ),
-        ] {
-            assert_eq!(go_quoted(text), expected);
-        }
-    }
 }

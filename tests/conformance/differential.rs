@@ -1,29 +1,32 @@
-//! Random Pods at random levels and versions: podgate says of each what upstream says, letter by letter.
+//! Random Pods and workloads at random levels and versions: podgate says of each what upstream says, letter by letter.
 //!
 //! `PODGATE_CASES` and `PODGATE_SEED` make a longer run, or another one.
 
 use std::ops::Range;
-use std::path::Path;
 use std::{env, thread};
 
 use podgate::control::{AnyControl, Findings};
 use podgate::output::pod_security::{Violation, violations};
-use podgate::pod::{PodView, json};
+use podgate::pod::Kind;
 use podgate::policy::level::{Level, Version, pod_security};
+use podgate::review::object::Object;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::oracle::{self, Oracle};
 
-/// How many Pods in CI.
+/// How many objects in CI.
 const CASES: u64 = 200_000;
 
+/// How many Pods it takes for every character to be in one.
+const CHARACTERS: u64 = 0x11_0000 / 1024;
+
 #[derive(Deserialize)]
-struct Case<'a> {
+#[serde(rename_all = "camelCase")]
+struct Verdict<'a> {
     level: &'a str,
     version: &'a str,
-    #[serde(borrow)]
-    pod: &'a RawValue,
+    api_version: &'a str,
+    kind: &'a str,
     violations: Vec<Expected>,
 }
 
@@ -63,7 +66,7 @@ fn number<T: std::str::FromStr>(name: &str, default: T) -> T {
 }
 
 #[test]
-fn random_pods_are_judged_as_pod_security_admission_judges_them() {
+fn random_objects_are_judged_as_pod_security_admission_judges_them() {
     let (seed, cases) = (number("PODGATE_SEED", 1), number("PODGATE_CASES", CASES));
     let Some(oracle) = oracle::build() else {
         return;
@@ -74,8 +77,8 @@ fn random_pods_are_judged_as_pod_security_admission_judges_them() {
     let share = cases.div_ceil(workers);
     let violating: u64 = thread::scope(|scope| {
         let start = |from: u64| {
-            let (oracle, numbers) = (&oracle, from..cases.min(from + share));
-            scope.spawn(move || compare(oracle, seed, numbers))
+            let numbers = from..cases.min(from + share);
+            scope.spawn(move || compare(Oracle::start(oracle, seed, &numbers), numbers))
         };
         let running: Vec<_> = (0..workers)
             .map(|it| start(cases.min(it * share)))
@@ -89,34 +92,47 @@ fn random_pods_are_judged_as_pod_security_admission_judges_them() {
     );
 }
 
-/// How many of these Pods break their level.
-fn compare(program: &Path, seed: u64, numbers: Range<u64>) -> u64 {
-    let mut oracle = Oracle::start(program, seed, &numbers);
+#[test]
+fn every_character_of_an_annotation_is_quoted_as_go_quotes_it() {
+    let Some(oracle) = oracle::build() else {
+        return;
+    };
+    let violating = compare(Oracle::characters(oracle, CHARACTERS), 0..CHARACTERS);
+    assert_eq!(violating, CHARACTERS);
+}
+
+/// How many of these objects break their level.
+fn compare(mut oracle: Oracle, numbers: Range<u64>) -> u64 {
     let mut levels = Levels::default();
-    let (mut line, mut at, mut violating) = (String::new(), numbers.start, 0);
-    while oracle.read(&mut line) {
-        let case: Case<'_> = serde_json::from_str(&line).unwrap();
+    let (mut text, mut line) = (String::new(), String::new());
+    let (mut at, mut violating) = (numbers.start, 0);
+    while oracle.read(&mut text) && oracle.read(&mut line) {
+        let verdict: Verdict<'_> = serde_json::from_str(&line).unwrap();
         let of = |it: Expected| Violation {
             reason: it.reason,
             detail: it.detail,
         };
-        let expected: Vec<_> = case.violations.into_iter().map(of).collect();
-        let level = if case.level == "baseline" {
+        let expected: Vec<_> = verdict.violations.into_iter().map(of).collect();
+        let level = if verdict.level == "baseline" {
             Level::Baseline
         } else {
             Level::Restricted
         };
-        let version = case.version.parse().unwrap();
-        let pod: PodView<'_> = json::from_str(case.pod.get()).unwrap();
+        let version = verdict.version.parse().unwrap();
+        let kind = Kind::from_type(verdict.api_version, verdict.kind).unwrap();
+        let object =
+            Object::decode(kind, &text).unwrap_or_else(|it| panic!("object {at}: {it}:\n{text}"));
         let mut findings = Findings::default();
-        for control in levels.controls(level, version) {
-            control.check(&pod, &mut findings);
+        if let Some(pod) = &object.pod {
+            for control in levels.controls(level, version) {
+                control.check(pod, &mut findings);
+            }
         }
         let found = violations(level, version, &findings.into_vec());
         assert_eq!(
             found, expected,
-            "Pod {at} of seed {seed} at {} {}:\n{}",
-            case.level, case.version, case.pod
+            "object {at} at {} {}:\n{text}",
+            verdict.level, verdict.version
         );
         at += 1;
         violating += u64::from(!expected.is_empty());

@@ -1,9 +1,10 @@
-//! The Go program in `oracle/`, which links `k8s.io/pod-security-admission`: random Pods, and upstream's verdict on each.
+//! The Go program in `oracle/`, which links `k8s.io/pod-security-admission`: random objects, and upstream's verdict on each.
 
 use std::io::{BufRead, BufReader};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 
 /// Where `go.mod` is.
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance");
@@ -17,21 +18,29 @@ pub(crate) struct Oracle {
 // === impl Oracle ===
 
 impl Oracle {
-    /// Starts the program at `path` on the Pods of these numbers.
+    /// Starts the program at `path` on the random objects of these numbers.
     pub(crate) fn start(path: &Path, seed: u64, numbers: &Range<u64>) -> Self {
         let count = numbers.end - numbers.start;
-        let mut child = Command::new(path)
-            .args(["-seed", &seed.to_string()])
-            .args(["-first", &numbers.start.to_string()])
-            .args(["-cases", &count.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::run(
+            Command::new(path)
+                .args(["-seed", &seed.to_string()])
+                .args(["-first", &numbers.start.to_string()])
+                .args(["-cases", &count.to_string()]),
+        )
+    }
+
+    /// Starts it on `count` Pods with 1,024 characters each.
+    pub(crate) fn characters(path: &Path, count: u64) -> Self {
+        Self::run(Command::new(path).args(["-characters", "-cases", &count.to_string()]))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::with_capacity(1 << 20, child.stdout.take().unwrap());
         Self { child, lines }
     }
 
-    /// The next verdict, as JSON; `false` at the end.
+    /// The next line; `false` at the end.
     pub(crate) fn read(&mut self, line: &mut String) -> bool {
         line.clear();
         self.lines.read_line(line).unwrap() > 0
@@ -51,8 +60,13 @@ impl Drop for Oracle {
     }
 }
 
-/// Builds it. `None`, and says so, without Go; in CI that is a failure.
-pub(crate) fn build() -> Option<PathBuf> {
+/// Builds it, once. `None`, and says so, without Go; in CI that is a failure.
+pub(crate) fn build() -> Option<&'static Path> {
+    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    BUILT.get_or_init(try_build).as_deref()
+}
+
+fn try_build() -> Option<PathBuf> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pod-security-oracle");
     let go = Command::new("go")
         .current_dir(MODULE)

@@ -1,23 +1,28 @@
-// oracle makes random Pods and says what Pod Security Admission thinks of them, one JSON line each:
+// oracle makes random Pods and workloads and says what Pod Security Admission thinks of them, two lines of JSON each:
 //
-//	{"level": "restricted", "version": "v1.24", "pod": {…}, "violations": [{"reason": "…", "detail": "…"}]}
+//	{"apiVersion": "v1", "kind": "Pod", …}
+//	{"level": "restricted", "version": "v1.24", "apiVersion": "v1", "kind": "Pod", "violations": [{"reason": "…", "detail": "…"}]}
 //
-// The Pods depend on the seed alone. Every field that any check reads is unset, null, empty, good or bad, in every list
-// of containers; the verdict is that of k8s.io/pod-security-admission/policy.
+// They depend on the seed alone. Every field that any check reads is unset, null, empty, good or bad, in every list of
+// containers; the verdict is that of k8s.io/pod-security-admission/policy on what can be read of the object's text.
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"log"
 	"math/rand/v2"
 	"os"
+	"reflect"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
+	// As an API server reads: letter by letter.
+	reader "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 )
@@ -31,23 +36,18 @@ type violation struct {
 }
 
 type verdict struct {
-	Level      string          `json:"level"`
-	Version    string          `json:"version"`
-	Pod        json.RawMessage `json:"pod"`
-	Violations []violation     `json:"violations"`
-}
-
-// maker draws every choice from one source.
-type maker struct {
-	*rand.Rand
-	// wild is how likely a value is bad, in percent: Pods with few bad values find what Pods full of them hide.
-	wild int
+	Level      api.Level   `json:"level"`
+	Version    string      `json:"version"`
+	APIVersion string      `json:"apiVersion"`
+	Kind       string      `json:"kind"`
+	Violations []violation `json:"violations"`
 }
 
 func main() {
-	seed := flag.Uint64("seed", 1, "what the Pods are made from")
-	first := flag.Uint64("first", 0, "the number of the first Pod")
-	cases := flag.Uint64("cases", 1000, "how many Pods")
+	seed := flag.Uint64("seed", 1, "what the objects are made from")
+	first := flag.Uint64("first", 0, "the number of the first object")
+	cases := flag.Uint64("cases", 1000, "how many objects")
+	characters := flag.Bool("characters", false, "instead, object n is a Pod with the characters from 1024 n on in an annotation")
 	flag.Parse()
 
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
@@ -55,12 +55,14 @@ func main() {
 		log.Fatal(err)
 	}
 	out := bufio.NewWriterSize(os.Stdout, 1<<20)
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	for i := range *cases {
-		m := maker{Rand: rand.New(rand.NewPCG(*seed, *first+i))}
-		m.wild = []int{2, 10, 40}[m.IntN(3)]
-		if err := encoder.Encode(m.judge(evaluator)); err != nil {
+	for i := *first; i < *first+*cases; i++ {
+		var lines []byte
+		if *characters {
+			lines = judge(evaluator, api.LevelBaseline, "latest", "Pod", plain(wrap("Pod", annotated(rune(i)*1024), corev1.PodSpec{})))
+		} else {
+			lines = random(evaluator, rand.New(rand.NewPCG(*seed, i)))
+		}
+		if _, err := out.Write(lines); err != nil {
 			// Whoever reads has seen enough.
 			return
 		}
@@ -70,374 +72,77 @@ func main() {
 	}
 }
 
-func (m *maker) judge(evaluator policy.Evaluator) verdict {
-	level := []api.Level{api.LevelBaseline, api.LevelRestricted}[m.IntN(2)]
-	version := "latest"
-	if minor := m.IntN(newest + 2); minor <= newest {
+// random is a random object and the verdict on it.
+func random(evaluator policy.Evaluator, source *rand.Rand) []byte {
+	m := &maker{Rand: source}
+	m.wild = one(m, 2, 10, 40)
+	m.strange = one(m, 0, 0, 5, 50)
+	level := one(m, api.LevelBaseline, api.LevelRestricted)
+	version := one(m, "latest", "latest", "v1.4294967296", "v1.99999999999")
+	if minor := m.IntN(newest + 3); minor <= newest {
 		version = fmt.Sprintf("v1.%d", minor)
 	}
+	kind := "Pod"
+	if m.chance(40) {
+		kind = one(m, "ReplicationController", "PodTemplate", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
+	}
+	metadata, spec := m.pod()
+	it := wrap(kind, metadata, spec)
+	odd := one(m, 0, 0, 0, 1, 3, 12)
+	if odd == 0 {
+		return judge(evaluator, level, version, kind, plain(it))
+	}
+	w := writer{maker: m, odd: odd}
+	w.write(reflect.ValueOf(it.value))
+	return judge(evaluator, level, version, kind, w.text)
+}
+
+// plain is the object as Go writes it.
+func plain(it object) []byte {
+	text, err := json.Marshal(it.value)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return text
+}
+
+// annotated has 1024 characters in an annotation that is refused.
+func annotated(first rune) metav1.ObjectMeta {
+	value := strings.Builder{}
+	for character := first; character < first+1024; character++ {
+		if character < 0xd800 || character >= 0xe000 {
+			value.WriteRune(character)
+		}
+	}
+	key := corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix + "a"
+	return metav1.ObjectMeta{Annotations: map[string]string{key: "unconfined " + value.String()}}
+}
+
+// judge is the text of an object and the verdict on it.
+func judge(evaluator policy.Evaluator, level api.Level, version, kind string, text []byte) []byte {
 	parsed, err := api.ParseVersion(version)
 	if err != nil {
 		log.Fatal(err)
 	}
-	pod := m.pod()
-	text, err := json.Marshal(pod)
-	if err != nil {
+	read := wrap(kind, metav1.ObjectMeta{}, corev1.PodSpec{})
+	if err := reader.Unmarshal(text, read.value); err != nil {
+		log.Fatalf("%v: %s", err, text)
+	}
+	it := verdict{Level: level, Version: version, Violations: []violation{}}
+	it.APIVersion = reflect.ValueOf(read.value).Elem().FieldByName("APIVersion").String()
+	it.Kind = kind
+	if metadata, spec := read.pod(); spec != nil {
+		for _, result := range evaluator.EvaluatePod(api.LevelVersion{Level: level, Version: parsed}, metadata, spec) {
+			if !result.Allowed {
+				it.Violations = append(it.Violations, violation{result.ForbiddenReason, result.ForbiddenDetail})
+			}
+		}
+	}
+	lines := bytes.NewBuffer(append(text, '\n'))
+	encoder := json.NewEncoder(lines)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(it); err != nil {
 		log.Fatal(err)
 	}
-	// Judged as it was written: what JSON cannot say, no API server says.
-	var read corev1.Pod
-	if err := json.Unmarshal(text, &read); err != nil {
-		log.Fatal(err)
-	}
-	it := verdict{Level: string(level), Version: version, Pod: text, Violations: []violation{}}
-	for _, result := range evaluator.EvaluatePod(api.LevelVersion{Level: level, Version: parsed}, &read.ObjectMeta, &read.Spec) {
-		if !result.Allowed {
-			it.Violations = append(it.Violations, violation{result.ForbiddenReason, result.ForbiddenDetail})
-		}
-	}
-	return it
-}
-
-// bad is true for a value that shall be refused.
-func (m *maker) bad() bool { return m.IntN(100) < m.wild }
-
-func (m *maker) chance(percent int) bool { return m.IntN(100) < percent }
-
-func one[T any](m *maker, values ...T) T { return values[m.IntN(len(values))] }
-
-func ptr[T any](value T) *T { return &value }
-
-// maybe is nil more often than not.
-func maybe[T any](m *maker, good, bad func() T) *T {
-	if m.bad() {
-		return ptr(bad())
-	}
-	if m.chance(40) {
-		return ptr(good())
-	}
-	return nil
-}
-
-func always[T any](value T) func() T { return func() T { return value } }
-
-func (m *maker) pod() corev1.Pod {
-	pod := corev1.Pod{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
-		ObjectMeta: metav1.ObjectMeta{Name: "p", Annotations: m.annotations()},
-	}
-	spec := &pod.Spec
-	for i := range m.IntN(3) {
-		container := m.container(fmt.Sprintf("init%d", i))
-		if m.chance(30) {
-			container.RestartPolicy = ptr(corev1.ContainerRestartPolicyAlways)
-		}
-		spec.InitContainers = append(spec.InitContainers, container)
-	}
-	for i := range m.IntN(4) {
-		spec.Containers = append(spec.Containers, m.container(string(rune('a'+i))))
-	}
-	for i := range m.IntN(2) {
-		common := m.container(fmt.Sprintf("debug%d", i))
-		spec.EphemeralContainers = append(spec.EphemeralContainers,
-			corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon(common)})
-	}
-	for i := range m.IntN(4) {
-		spec.Volumes = append(spec.Volumes, m.volume(fmt.Sprintf("v%d", i)))
-	}
-	spec.HostNetwork, spec.HostPID, spec.HostIPC = m.bad(), m.bad(), m.bad()
-	if m.chance(15) {
-		spec.HostUsers = ptr(m.chance(30))
-	}
-	if m.chance(15) {
-		spec.OS = &corev1.PodOS{Name: one(m, corev1.Windows, corev1.Linux, "")}
-	}
-	if m.chance(80) {
-		spec.SecurityContext = m.podContext()
-	}
-	return pod
-}
-
-func (m *maker) annotations() map[string]string {
-	if m.chance(60) {
-		return nil
-	}
-	annotations := map[string]string{}
-	for range m.IntN(4) {
-		name := one(m, "a", "b", "init0", "debug0", "gone", "")
-		values := []string{"runtime/default", "localhost/x", "localhost/", "docker/default", ""}
-		if m.bad() {
-			values = []string{"unconfined", "Runtime/Default", "localhost", "\"quoted\"", "RuntimeDefault", "é"}
-		}
-		value := one(m, values...)
-		switch m.IntN(4) {
-		case 0:
-			annotations[corev1.SeccompPodAnnotationKey] = value
-		case 1:
-			annotations[corev1.SeccompContainerAnnotationKeyPrefix+name] = value
-		case 2:
-			annotations[corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+name] = value
-		default:
-			annotations["example.com/note"] = value
-		}
-	}
-	return annotations
-}
-
-func (m *maker) podContext() *corev1.PodSecurityContext {
-	context := &corev1.PodSecurityContext{
-		RunAsNonRoot:    maybe(m, always(true), always(false)),
-		RunAsUser:       maybe(m, always(int64(1000)), always(int64(0))),
-		RunAsGroup:      maybe(m, always(int64(1000)), always(int64(0))),
-		SeccompProfile:  maybe(m, m.seccomp(false), m.seccomp(true)),
-		AppArmorProfile: maybe(m, m.appArmor(false), m.appArmor(true)),
-		SELinuxOptions:  m.seLinux(),
-		WindowsOptions:  m.windows(),
-	}
-	for range m.IntN(3) {
-		if m.chance(50) {
-			context.Sysctls = append(context.Sysctls, corev1.Sysctl{Name: m.sysctl(), Value: "1"})
-		}
-	}
-	return context
-}
-
-func (m *maker) container(name string) corev1.Container {
-	container := corev1.Container{Name: name, Image: "i"}
-	for range m.IntN(3) {
-		port := corev1.ContainerPort{ContainerPort: 80}
-		if m.bad() {
-			port.HostPort = one[int32](m, 10, 100, 20, 8080, 65535)
-		}
-		container.Ports = append(container.Ports, port)
-	}
-	container.LivenessProbe, container.ReadinessProbe, container.StartupProbe = m.probe(), m.probe(), m.probe()
-	if m.chance(15) {
-		container.Lifecycle = &corev1.Lifecycle{PostStart: m.handler(), PreStop: m.handler()}
-	}
-	if m.chance(75) {
-		container.SecurityContext = m.context()
-	}
-	return container
-}
-
-func (m *maker) context() *corev1.SecurityContext {
-	context := &corev1.SecurityContext{
-		Privileged:               maybe(m, always(false), always(true)),
-		AllowPrivilegeEscalation: maybe(m, always(false), always(true)),
-		RunAsNonRoot:             maybe(m, always(true), always(false)),
-		RunAsUser:                maybe(m, always(int64(1000)), always(int64(0))),
-		RunAsGroup:               maybe(m, always(int64(1000)), always(int64(0))),
-		ReadOnlyRootFilesystem:   maybe(m, always(true), always(false)),
-		SeccompProfile:           maybe(m, m.seccomp(false), m.seccomp(true)),
-		AppArmorProfile:          maybe(m, m.appArmor(false), m.appArmor(true)),
-		SELinuxOptions:           m.seLinux(),
-		WindowsOptions:           m.windows(),
-	}
-	if !m.bad() {
-		// Most containers are restricted, so that one that is not stands out.
-		context.AllowPrivilegeEscalation = ptr(false)
-		context.Capabilities = &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
-	}
-	if m.chance(30) {
-		context.Capabilities = m.capabilities()
-	}
-	if m.chance(10) || m.bad() {
-		context.ProcMount = ptr(corev1.DefaultProcMount)
-		if m.bad() {
-			context.ProcMount = ptr(one(m, corev1.UnmaskedProcMount, "other", ""))
-		}
-	}
-	return context
-}
-
-func (m *maker) capabilities() *corev1.Capabilities {
-	capabilities := &corev1.Capabilities{}
-	switch m.IntN(6) {
-	case 0:
-	case 1:
-		capabilities.Drop = []corev1.Capability{}
-	case 2:
-		capabilities.Drop = []corev1.Capability{one[corev1.Capability](m, "all", "CAP_ALL", "NET_RAW", "")}
-	default:
-		capabilities.Drop = []corev1.Capability{"NET_RAW", "ALL"}
-	}
-	for range m.IntN(3) {
-		add := one[corev1.Capability](m, "NET_BIND_SERVICE", "CHOWN", "KILL", "AUDIT_WRITE", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT")
-		if m.bad() {
-			add = one[corev1.Capability](m, "SYS_ADMIN", "NET_RAW", "ALL", "CAP_CHOWN", "chown", "BAR", "FOO", "")
-		}
-		capabilities.Add = append(capabilities.Add, add)
-	}
-	return capabilities
-}
-
-func (m *maker) seccomp(bad bool) func() corev1.SeccompProfile {
-	return func() corev1.SeccompProfile {
-		if bad {
-			return corev1.SeccompProfile{Type: one(m, corev1.SeccompProfileTypeUnconfined, "", "Other", "runtime/default")}
-		}
-		if m.chance(30) {
-			return corev1.SeccompProfile{Type: corev1.SeccompProfileTypeLocalhost, LocalhostProfile: one(m, nil, ptr(""), ptr("a/b.json"))}
-		}
-		return corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
-	}
-}
-
-func (m *maker) appArmor(bad bool) func() corev1.AppArmorProfile {
-	return func() corev1.AppArmorProfile {
-		if bad {
-			return corev1.AppArmorProfile{Type: one(m, corev1.AppArmorProfileTypeUnconfined, "", "Other")}
-		}
-		if m.chance(30) {
-			return corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeLocalhost, LocalhostProfile: one(m, nil, ptr(""), ptr("p"))}
-		}
-		return corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeRuntimeDefault}
-	}
-}
-
-func (m *maker) seLinux() *corev1.SELinuxOptions {
-	if m.chance(80) {
-		return nil
-	}
-	options := &corev1.SELinuxOptions{
-		Type:  one(m, "", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"),
-		Level: one(m, "", "s0:c1,c2"),
-	}
-	if m.bad() {
-		options.Type = one(m, "foo", "bar", "spc_t", "Container_t")
-	}
-	if m.bad() {
-		options.User = one(m, "u", "root")
-	}
-	if m.bad() {
-		options.Role = one(m, "r", "sysadm_r")
-	}
-	return options
-}
-
-func (m *maker) windows() *corev1.WindowsSecurityContextOptions {
-	if m.chance(85) {
-		return nil
-	}
-	return &corev1.WindowsSecurityContextOptions{HostProcess: maybe(m, always(false), always(true))}
-}
-
-func (m *maker) sysctl() string {
-	if m.bad() {
-		return one(m, "kernel.msgmax", "kernel/shm_rmid_forced", "net.ipv4.ip_forward", "a", "")
-	}
-	return one(m, "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies",
-		"net.ipv4.ping_group_range", "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports",
-		"net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
-		"net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
-		"net.ipv4.tcp_slow_start_after_idle", "net.ipv4.tcp_notsent_lowat")
-}
-
-func (m *maker) host() string {
-	if m.bad() {
-		return one(m, "127.0.0.1", "::1", "localhost", "example.com")
-	}
-	return ""
-}
-
-func (m *maker) probe() *corev1.Probe {
-	if m.chance(80) {
-		return nil
-	}
-	probe := &corev1.Probe{}
-	if handler := m.handler(); handler != nil {
-		probe.ProbeHandler = corev1.ProbeHandler{HTTPGet: handler.HTTPGet, TCPSocket: handler.TCPSocket}
-	}
-	return probe
-}
-
-func (m *maker) handler() *corev1.LifecycleHandler {
-	handler := &corev1.LifecycleHandler{}
-	switch m.IntN(4) {
-	case 0:
-		return nil
-	case 1:
-		handler.Exec = &corev1.ExecAction{Command: []string{"true"}}
-	case 2:
-		handler.HTTPGet = &corev1.HTTPGetAction{Port: intstr.FromInt32(80), Host: m.host()}
-	case 3:
-		handler.TCPSocket = &corev1.TCPSocketAction{Port: intstr.FromString("http"), Host: m.host()}
-	}
-	return handler
-}
-
-func (m *maker) volume(name string) corev1.Volume {
-	volume := corev1.Volume{Name: name}
-	source := &volume.VolumeSource
-	if m.bad() {
-		switch m.IntN(23) {
-		case 0, 21:
-			source.HostPath = &corev1.HostPathVolumeSource{Path: "/"}
-		case 1:
-			source.GCEPersistentDisk = &corev1.GCEPersistentDiskVolumeSource{}
-		case 2:
-			source.AWSElasticBlockStore = &corev1.AWSElasticBlockStoreVolumeSource{}
-		case 3:
-			source.GitRepo = &corev1.GitRepoVolumeSource{}
-		case 4:
-			source.NFS = &corev1.NFSVolumeSource{}
-		case 5:
-			source.ISCSI = &corev1.ISCSIVolumeSource{}
-		case 6:
-			source.Glusterfs = &corev1.GlusterfsVolumeSource{}
-		case 7:
-			source.RBD = &corev1.RBDVolumeSource{}
-		case 8:
-			source.FlexVolume = &corev1.FlexVolumeSource{}
-		case 9:
-			source.Cinder = &corev1.CinderVolumeSource{}
-		case 10:
-			source.CephFS = &corev1.CephFSVolumeSource{}
-		case 11:
-			source.Flocker = &corev1.FlockerVolumeSource{}
-		case 12:
-			source.FC = &corev1.FCVolumeSource{}
-		case 13:
-			source.AzureFile = &corev1.AzureFileVolumeSource{}
-		case 14:
-			source.VsphereVolume = &corev1.VsphereVirtualDiskVolumeSource{}
-		case 15:
-			source.Quobyte = &corev1.QuobyteVolumeSource{}
-		case 16:
-			source.AzureDisk = &corev1.AzureDiskVolumeSource{}
-		case 17:
-			source.PhotonPersistentDisk = &corev1.PhotonPersistentDiskVolumeSource{}
-		case 18:
-			source.PortworxVolume = &corev1.PortworxVolumeSource{}
-		case 19:
-			source.ScaleIO = &corev1.ScaleIOVolumeSource{}
-		case 20:
-			source.StorageOS = &corev1.StorageOSVolumeSource{}
-		case 22:
-			// No source that this version knows.
-		}
-		return volume
-	}
-	switch m.IntN(9) {
-	case 0:
-		source.ConfigMap = &corev1.ConfigMapVolumeSource{}
-	case 1:
-		source.CSI = &corev1.CSIVolumeSource{Driver: "d"}
-	case 2:
-		source.DownwardAPI = &corev1.DownwardAPIVolumeSource{}
-	case 3:
-		source.EmptyDir = &corev1.EmptyDirVolumeSource{}
-	case 4:
-		source.Ephemeral = &corev1.EphemeralVolumeSource{}
-	case 5:
-		source.Image = &corev1.ImageVolumeSource{}
-	case 6:
-		source.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{}
-	case 7:
-		source.Projected = &corev1.ProjectedVolumeSource{}
-	case 8:
-		source.Secret = &corev1.SecretVolumeSource{}
-	}
-	return volume
+	return lines.Bytes()
 }
