@@ -210,7 +210,7 @@ fn every_policy_on_the_page_loads_but_the_one_that_is_shown_to_be_refused() {
             (other, _, _) => panic!("nobody tries what is {other}:\n{text}"),
         }
     }
-    assert_eq!((loaded, refused), (4, 1));
+    assert_eq!((loaded, refused), (5, 1));
 }
 
 #[test]
