@@ -12,7 +12,7 @@ use crate::output::text::clean;
 use crate::pod::json;
 use crate::pod::text::null_default;
 use crate::policy::PodSecurity;
-use crate::policy::source::pod_security::LabelError;
+use crate::policy::source::pod_security::{LabelError, Modes};
 
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
@@ -28,44 +28,117 @@ struct Metadata {
     labels: BTreeMap<String, String>,
 }
 
-/// The answer about a namespace. One whose labels cannot be read is not admitted, unless it was so before.
-pub(super) fn answer(
-    uid: &str,
-    name: &str,
-    operation: Operation,
-    source: &PodSecurity,
-    object: Option<&RawValue>,
-    old: Option<&RawValue>,
-) -> Answer {
-    if operation == Operation::Other {
-        return Answer::allowed(uid);
+/// A review of a namespace, its objects still raw.
+pub(super) struct Review<'r> {
+    pub(super) uid: &'r str,
+    pub(super) name: &'r str,
+    /// The namespace it is in, which is itself.
+    pub(super) namespace: &'r str,
+    pub(super) operation: Operation,
+    pub(super) object: Option<&'r RawValue>,
+    pub(super) old: Option<&'r RawValue>,
+}
+
+/// What the labels of a namespace say.
+struct Said {
+    labels: BTreeMap<String, String>,
+    modes: Modes,
+    errors: Vec<LabelError>,
+}
+
+// === impl Review ===
+
+impl Review<'_> {
+    /// The answer. A namespace whose labels cannot be read is not admitted, unless it was so before.
+    pub(super) fn answer(&self, source: &PodSecurity) -> Answer {
+        match self.decided(source) {
+            Ok(answer) | Err(answer) => answer,
+        }
     }
-    let errors = |what: &str, raw: Option<&RawValue>| {
+
+    fn decided(&self, source: &PodSecurity) -> Result<Answer, Answer> {
+        let allowed = || Answer::allowed(self.uid);
+        if self.operation == Operation::Other {
+            return Ok(allowed());
+        }
+        let new = self.said(source, "request.object", self.object)?;
+        if self.operation == Operation::Create {
+            if !new.errors.is_empty() {
+                return Err(invalid(self.uid, self.name, &new.errors));
+            }
+        } else {
+            let old = self.said(source, "request.oldObject", self.old)?;
+            if !new.errors.is_empty() && new.errors != old.errors {
+                return Err(invalid(self.uid, self.name, &new.errors));
+            }
+            let (before, after) = (old.modes.enforce, new.modes.enforce);
+            let is_no_stricter = before.version == after.version && after.level <= before.level;
+            if before == after || after.level.is_none() || is_no_stricter {
+                return Ok(allowed());
+            }
+        }
+        let is_exempt = source
+            .exemptions()
+            .namespaces
+            .iter()
+            .any(|it| it == self.namespace);
+        let warning = Some(&new)
+            .filter(|_| is_exempt)
+            .and_then(|new| self.ignored(source, new));
+        Ok(warning.map_or_else(allowed, |it| Answer::warned(self.uid, it)))
+    }
+
+    fn said(
+        &self,
+        source: &PodSecurity,
+        what: &str,
+        raw: Option<&RawValue>,
+    ) -> Result<Said, Answer> {
         let unreadable = |why: &str| {
             let why = format!(
                 "podgate cannot judge this Namespace, so it is not admitted: {what} {}",
                 clean(why, 1000)
             );
-            deny(uid, 400, "BadRequest", &why)
+            deny(self.uid, 400, "BadRequest", &why)
         };
         let raw = raw.ok_or_else(|| unreadable("is missing"))?;
-        let namespace: Namespace = json::from_str(raw.get())
+        let Namespace {
+            metadata: Metadata { labels },
+        } = json::from_str(raw.get())
             .map_err(|error| unreadable(&format!("cannot be read: {error}")))?;
-        Ok(source.modes(&namespace.metadata.labels).1)
-    };
-    let new = match errors("request.object", object) {
-        Ok(errors) if errors.is_empty() => return Answer::allowed(uid),
-        Ok(errors) => errors,
-        Err(answer) => return answer,
-    };
-    if operation == Operation::Update {
-        match errors("request.oldObject", old) {
-            Ok(before) if before == new => return Answer::allowed(uid),
-            Ok(_) => {}
-            Err(answer) => return answer,
-        }
+        let (modes, errors) = source.modes(&labels);
+        Ok(Said {
+            labels,
+            modes,
+            errors,
+        })
     }
-    invalid(uid, name, &new)
+
+    /// That the labels of an exempt namespace mean nothing, if they say something.
+    fn ignored(&self, source: &PodSecurity, said: &Said) -> Option<String> {
+        if said.modes.is_privileged() || said.modes.is_equivalent(&source.defaults()) {
+            return None;
+        }
+        let Modes {
+            enforce,
+            audit,
+            warn,
+        } = said.modes;
+        let is_labelled = |mode: &str| {
+            let key = format!("pod-security.kubernetes.io/{mode}");
+            said.labels.contains_key(&key) || said.labels.contains_key(&format!("{key}-version"))
+        };
+        let told: Vec<String> = [("enforce", enforce), ("audit", audit), ("warn", warn)]
+            .into_iter()
+            .filter(|(mode, asked)| asked.level.is_some() && is_labelled(mode))
+            .map(|(mode, asked)| format!("{mode}={asked}"))
+            .collect();
+        Some(format!(
+            "namespace \"{}\" is exempt from Pod Security, and the policy ({}) will be ignored",
+            self.name,
+            told.join(", ")
+        ))
+    }
 }
 
 /// As the API server refuses an object with invalid fields.

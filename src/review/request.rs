@@ -160,14 +160,15 @@ impl<'a> Review<'a> {
                 Some(Carried::Text(raw)) => Some(*raw),
                 _ => None,
             };
-            return namespace::answer(
-                self.uid(),
-                &request.name,
-                request.operation(),
-                source,
-                text(&request.object),
-                request.old_object,
-            );
+            let review = namespace::Review {
+                uid: self.uid(),
+                name: &request.name,
+                namespace: &request.namespace,
+                operation: request.operation(),
+                object: text(&request.object),
+                old: request.old_object,
+            };
+            return review.answer(source);
         }
         let Some(kind) = request.judged() else {
             return Answer::allowed(self.uid());

@@ -85,6 +85,13 @@ impl Answer {
         Self::write(Outcome::Allowed, response(uid, true))
     }
 
+    /// Allowed, with something to say.
+    pub(super) fn warned(uid: &str, warning: String) -> Self {
+        let mut it = response(uid, true);
+        it.warnings.push(warning);
+        Self::write(Outcome::Allowed, it)
+    }
+
     /// The answer of the mutating half: what is injected, where, and by which policy.
     #[must_use]
     pub fn patched(uid: &str, before: &PodView<'_>, decision: &Decision<'_>) -> Self {

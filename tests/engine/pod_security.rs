@@ -292,3 +292,56 @@ fn a_namespace_that_was_invalid_before_may_be_changed_otherwise() {
         allowed
     );
 }
+
+#[test]
+fn labels_of_an_exempt_namespace_are_told_to_mean_nothing() {
+    let exempt = "exemptions: {namespaces: [shop]}\ndefaults: {audit: restricted}\n";
+    let labelled = |enforce: &str, warn: &str| {
+        namespace(
+            &json!({"pod-security.kubernetes.io/enforce": enforce, "pod-security.kubernetes.io/warn": warn}),
+        )
+    };
+    let warning = |policy: &str| {
+        let text = format!(
+            "namespace \"web\" is exempt from Pod Security, and the policy ({policy}) will be ignored"
+        );
+        json!({"uid": "u-1", "allowed": true, "warnings": [text]})
+    };
+    let allowed = json!({"uid": "u-1", "allowed": true});
+    let create = |object: &Value| judged_by(exempt, &[], &create("", "namespaces", object));
+    assert_eq!(
+        create(&labelled("baseline", "restricted")),
+        warning("enforce=baseline:latest, warn=restricted:latest")
+    );
+    assert_eq!(
+        create(&labelled("privileged", "baseline")),
+        warning("warn=baseline:latest")
+    );
+    assert_eq!(create(&namespace(&json!({"team": "a"}))), allowed);
+
+    let update =
+        |old: &Value, new: &Value| judged_by(exempt, &[], &update("", "namespaces", old, new));
+    let (less, more) = (
+        labelled("baseline", "baseline"),
+        labelled("restricted", "baseline"),
+    );
+    assert_eq!(
+        update(&less, &more),
+        warning("enforce=restricted:latest, warn=baseline:latest")
+    );
+    assert_eq!(update(&more, &less), allowed, "nothing became stricter");
+    assert_eq!(
+        update(&less, &labelled("baseline", "restricted")),
+        allowed,
+        "enforce is what matters"
+    );
+    let elsewhere = "exemptions: {namespaces: [other]}\n";
+    assert_eq!(
+        judged_by(
+            elsewhere,
+            &[],
+            &super::support::create("", "namespaces", &more)
+        ),
+        allowed
+    );
+}

@@ -156,6 +156,17 @@ impl Modes {
         (self, errors.into_iter().map(|(_, error)| error).collect())
     }
 
+    /// True if each mode asks for the same.
+    #[must_use]
+    pub fn is_equivalent(&self, other: &Self) -> bool {
+        let same = |one: LevelVersion, two: LevelVersion| {
+            one == two || (one.level.is_none() && two.level.is_none())
+        };
+        same(self.enforce, other.enforce)
+            && same(self.audit, other.audit)
+            && same(self.warn, other.warn)
+    }
+
     /// True if no mode asks for anything.
     #[must_use]
     pub fn is_privileged(&self) -> bool {
@@ -268,6 +279,12 @@ impl PodSecurity {
     #[must_use]
     pub fn modes(&self, labels: &BTreeMap<String, String>) -> (Modes, Vec<LabelError>) {
         self.defaults.with_labels(labels)
+    }
+
+    /// What a namespace without labels asks for.
+    #[must_use]
+    pub fn defaults(&self) -> Modes {
+        self.defaults
     }
 
     /// Who is not judged.
