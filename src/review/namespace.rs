@@ -12,7 +12,7 @@ use crate::output::text::clean;
 use crate::pod::json;
 use crate::pod::text::null_default;
 use crate::policy::PodSecurity;
-use crate::policy::source::pod_security::{LabelError, Modes};
+use crate::policy::source::pod_security::{LabelError, Modes, aggregate};
 
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
@@ -143,11 +143,7 @@ impl Review<'_> {
 
 /// As the API server refuses an object with invalid fields.
 fn invalid(uid: &str, name: &str, errors: &[LabelError]) -> Answer {
-    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    let told = match &told[..] {
-        [one] => one.clone(),
-        many => format!("[{}]", many.join(", ")),
-    };
+    let told = aggregate(errors);
     let message = format!("Namespace \"{name}\" is invalid: {told}");
     let cause = |it: &LabelError| json!({"reason": "FieldValueInvalid", "message": it.body(), "field": it.field()});
     let causes: Vec<_> = errors.iter().map(cause).collect();

@@ -19,16 +19,13 @@ impl Change<'_> {
 
     /// Writes the value as JSON.
     pub fn write(&self, out: &mut Vec<u8>) {
-        match self.flag() {
-            Some(true) => out.extend_from_slice(b"true"),
-            Some(false) => out.extend_from_slice(b"false"),
-            // As above; and there is no end to what a vector takes.
-            None => drop(serde_json::to_writer(out, self)),
-        }
+        // As above; and there is no end to what a vector takes.
+        let _ = serde_json::to_writer(out, self);
     }
+}
 
-    /// The value of what is true or false.
-    fn flag(&self) -> Option<bool> {
+impl Serialize for Change<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Privileged(it)
             | Self::AllowPrivilegeEscalation(it)
@@ -39,25 +36,7 @@ impl Change<'_> {
             | Self::HostPid(it)
             | Self::HostIpc(it)
             | Self::HostUsers(it)
-            | Self::AutomountServiceAccountToken(it) => Some(*it),
-            _ => None,
-        }
-    }
-}
-
-impl Serialize for Change<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Privileged(_)
-            | Self::AllowPrivilegeEscalation(_)
-            | Self::ReadOnlyRootFilesystem(_)
-            | Self::RunAsNonRoot(_)
-            | Self::HostProcess(_)
-            | Self::HostNetwork(_)
-            | Self::HostPid(_)
-            | Self::HostIpc(_)
-            | Self::HostUsers(_)
-            | Self::AutomountServiceAccountToken(_) => self.flag().serialize(serializer),
+            | Self::AutomountServiceAccountToken(it) => serializer.serialize_bool(*it),
             Self::RunAsUser(it) | Self::RunAsGroup(it) | Self::FsGroup(it) => {
                 serializer.serialize_i64(*it)
             }

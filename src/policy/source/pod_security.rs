@@ -190,6 +190,16 @@ impl LabelError {
     }
 }
 
+/// Several errors as upstream puts them into one text.
+#[must_use]
+pub fn aggregate(errors: &[LabelError]) -> String {
+    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    match &told[..] {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
+    }
+}
+
 // === impl LevelVersion ===
 
 impl LevelVersion {

@@ -7,7 +7,7 @@ use crate::decision::{Exempt, PodSecurityDecision};
 use crate::output::pod_security::{sentence, violations};
 use crate::output::text::{MAX_VALUE, clean};
 use crate::pod::Kind;
-use crate::policy::source::pod_security::LevelVersion;
+use crate::policy::source::pod_security::{LevelVersion, aggregate};
 
 /// Audit annotations and the warning.
 pub(super) fn note(response: &mut Response<'_>, decision: &PodSecurityDecision) {
@@ -21,11 +21,7 @@ pub(super) fn note(response: &mut Response<'_>, decision: &PodSecurityDecision) 
         annotate("exempt", why.to_owned());
     }
     if !decision.errors.is_empty() {
-        let errors: Vec<String> = decision.errors.iter().map(ToString::to_string).collect();
-        let errors = match &errors[..] {
-            [one] => one.clone(),
-            many => format!("[{}]", many.join(", ")),
-        };
+        let errors = aggregate(&decision.errors);
         annotate("error", format!("Failed to parse policy: {errors}"));
     }
     if let Some(enforced) = decision.enforced {
