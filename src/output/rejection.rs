@@ -1,5 +1,6 @@
 //! The text of a rejection: the first line stands alone, then one item a finding, each with its fix.
 
+use crate::control::{Finding, Subject};
 use crate::decision::{Decision, Judged};
 use crate::pod::Kind;
 use crate::policy::Policy;
@@ -73,24 +74,25 @@ pub fn causes<'d>(
     kind: Kind,
     decision: &'d Decision<'_>,
 ) -> impl Iterator<Item = (String, String)> + 'd {
-    decision
-        .findings
-        .iter()
-        .filter(|it| it.rejects())
-        .map(move |judged| {
-            let one = Group {
-                members: vec![judged],
-            };
-            let finding = &judged.finding;
-            let message = format!(
-                "[{}] {}must be {}; found {}",
-                finding.control,
-                one.who(),
-                clean(&finding.required, 3 * MAX_VALUE),
-                clean(&finding.current, MAX_VALUE)
-            );
-            (kind.path(&finding.path()), message)
-        })
+    let rejecting = decision.findings.iter().filter(|it| it.rejects());
+    rejecting.map(move |it| cause(kind, &it.finding))
+}
+
+/// The cause that one finding is.
+#[must_use]
+pub fn cause(kind: Kind, finding: &Finding) -> (String, String) {
+    let who = match &finding.subject {
+        Subject::Pod => String::new(),
+        Subject::Container { name, .. } => format!("container {}: ", quoted([&**name])),
+        Subject::Volume { name, .. } => format!("volume {}: ", quoted([&**name])),
+    };
+    let message = format!(
+        "[{}] {who}must be {}; found {}",
+        finding.control,
+        clean(&finding.required, 3 * MAX_VALUE),
+        clean(&finding.current, MAX_VALUE)
+    );
+    (kind.path(&finding.path()), message)
 }
 
 fn headline(object: &Object<'_>, rejecting: &[&Judged<'_>], policies: &[&Policy]) -> String {

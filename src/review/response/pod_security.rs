@@ -5,7 +5,8 @@ use super::Response;
 use crate::control::Finding;
 use crate::decision::{Exempt, PodSecurityDecision};
 use crate::output::pod_security::{sentence, violations};
-use crate::output::text::{MAX_VALUE, clean};
+use crate::output::rejection::cause;
+use crate::output::text::clean;
 use crate::pod::Kind;
 use crate::policy::source::pod_security::{LevelVersion, aggregate};
 
@@ -60,16 +61,7 @@ pub(super) fn causes(kind: Kind, decision: &PodSecurityDecision) -> Vec<(String,
         .rejected()
         .map(|(_, findings)| findings)
         .unwrap_or_default();
-    let cause = |finding: &Finding| {
-        let message = format!(
-            "[{}] must be {}; found {}",
-            finding.control,
-            clean(&finding.required, 3 * MAX_VALUE),
-            clean(&finding.current, MAX_VALUE)
-        );
-        (kind.path(&finding.path()), message)
-    };
-    findings.iter().map(cause).collect()
+    findings.iter().map(|it| cause(kind, it)).collect()
 }
 
 fn told(asked: LevelVersion, findings: &[Finding]) -> String {
