@@ -3,6 +3,7 @@
 pub mod group;
 pub mod pod_security;
 pub mod rejection;
+pub mod results;
 pub mod text;
 pub mod warning;
 
