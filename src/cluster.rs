@@ -1,4 +1,71 @@
 //! Everything that talks to the API server. Knows nothing of policies or of serving.
 
 pub mod client;
+pub mod list;
 pub mod namespaces;
+
+use kube::{Client, api::ListParams};
+
+use self::list::Pages;
+use self::namespaces::Namespaces;
+
+/// Objects of one page: some megabytes, if they are large.
+const PAGE: u32 = 250;
+
+/// What a running gate asks the cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    /// The labels of namespaces.
+    pub namespaces: Namespaces,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// The cluster that this client talks to.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self {
+            namespaces: Namespaces::new(client.clone()),
+            client,
+        }
+    }
+
+    /// The Pods of a namespace. Needs `list` on Pods.
+    #[must_use]
+    pub fn pods(&self, namespace: &str) -> Pages {
+        let path = format!("/api/v1/namespaces/{}/pods", segment(namespace));
+        let params = ListParams::default().limit(PAGE);
+        Pages::new(self.client.clone(), &path, params)
+    }
+}
+
+/// A name as one segment of a path, whatever a stranger wrote into a review.
+fn segment(name: &str) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let encoded = name.bytes().map(|byte| {
+        if is_plain(&byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    });
+    encoded.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_one_segment() {
+        for (name, expected) in [
+            ("shop-1", "shop-1"),
+            ("../a?b", "%2E%2E%2Fa%3Fb"),
+            ("ä", "%C3%A4"),
+        ] {
+            assert_eq!(segment(name), expected);
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use crate::control::finding::Identity;
-use crate::control::{Finding, Findings};
+use crate::control::{AnyControl, Finding, Findings};
 use crate::pod::{ContainerList, Edit, PodView};
 use crate::policy::{Mode, Policy, PolicySet, Selected, Workloads};
 
@@ -156,7 +156,7 @@ pub fn decide<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
     if request.stage != Stage::Mutate
         && let Some(source) = set.pod_security()
     {
-        decision.pod_security = pod_security::judge(source, request);
+        decision.pod_security = pod_security::judge(source, request, &decision.policies);
     }
     decision
 }
@@ -225,7 +225,14 @@ fn by_policies<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
             judged.existed = before.contains(&judged.finding.identity());
         }
     }
-    fix::prove(set, pod, &mut decision.findings);
+    let asking: Vec<&Policy> = decision
+        .findings
+        .iter()
+        .flat_map(|it| &it.policies)
+        .copied()
+        .collect();
+    let controls: Vec<&AnyControl> = set.asked(&asking).map(|(_, control)| control).collect();
+    fix::prove(&controls, pod, &mut decision.findings);
     decision
 }
 

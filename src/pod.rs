@@ -5,6 +5,7 @@ pub mod edit;
 pub mod effective;
 pub mod json;
 pub mod kind;
+pub mod listed;
 pub mod text;
 pub mod view;
 pub mod volume;

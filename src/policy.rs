@@ -12,7 +12,7 @@ use crate::control::{AnyControl, AnyInjection};
 use crate::document::{Problem, Source, render};
 
 pub use matching::{Match, Selected};
-pub use source::pod_security::PodSecurity;
+pub use source::pod_security::{Options, PodSecurity};
 
 use source::Document;
 
@@ -284,6 +284,16 @@ impl PolicySet {
         self
     }
 
+    /// The same set, and where the labels count, they go as far as these say.
+    #[must_use]
+    pub fn with_pod_security_options(mut self, options: Options) -> Self {
+        if let Some(source) = &mut self.pod_security {
+            let it = Arc::unwrap_or_clone(std::mem::take(source));
+            *source = Arc::new(it.with_options(options));
+        }
+        self
+    }
+
     /// What Pod Security labels mean, if they count.
     #[must_use]
     pub fn pod_security(&self) -> Option<&PodSecurity> {
@@ -326,11 +336,15 @@ impl PolicySet {
     /// True if the labels of namespaces matter.
     #[must_use]
     pub fn needs_namespace_labels(&self) -> bool {
-        self.pod_security.is_some()
-            || self
-                .policies
-                .iter()
-                .any(|policy| policy.matching.namespace_selector.is_some())
+        self.pod_security.is_some() || self.selects_by_labels()
+    }
+
+    /// True if a policy selects namespaces by their labels.
+    #[must_use]
+    pub fn selects_by_labels(&self) -> bool {
+        self.policies
+            .iter()
+            .any(|policy| policy.matching.namespace_selector.is_some())
     }
 }
 

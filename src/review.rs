@@ -1,11 +1,15 @@
 //! `AdmissionReview` bytes in, `AdmissionReview` bytes out. What cannot be read becomes an answer that says whose
 //! fault that is and never looks like a finding.
 
+mod count;
 mod envelope;
+mod existing;
 mod namespace;
 pub mod object;
 pub mod request;
 pub mod response;
 
-pub use request::{Refusal, Review};
+pub use count::{Count, Counted};
+pub use existing::Existing;
+pub use request::{Labels, Refusal, Review};
 pub use response::{Answer, Outcome};

@@ -11,6 +11,8 @@ mod bad_input;
 mod patch;
 #[path = "engine/pod_security.rs"]
 mod pod_security;
+#[path = "engine/pod_security_openings.rs"]
+mod pod_security_openings;
 #[path = "engine/policy_files.rs"]
 mod policy_files;
 #[path = "engine/reference.rs"]

@@ -1,5 +1,7 @@
 //! The flags of `podgate serve`, and what they mean for the server.
 
+mod pod_security;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
@@ -10,8 +12,9 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::cluster::{client::connect, namespaces::Namespaces};
-use crate::policy::{LoadError, PolicySet, shipped};
+use self::pod_security::PodSecurityArgs;
+use crate::cluster::{Cluster, client::connect};
+use crate::policy::{LoadError, Options, PolicySet, shipped};
 use crate::server::directory::{self, DirectoryError, Files};
 use crate::server::engine::Engine;
 use crate::server::{CertificateSource, Config, Limits, Timeouts, parse_go_duration};
@@ -68,6 +71,9 @@ pub struct ServeArgs {
     #[arg(long, env = "PODGATE_POD_SECURITY_LABELS")]
     pub pod_security_labels: bool,
 
+    #[command(flatten)]
+    pub pod_security: PodSecurityArgs,
+
     /// Credentials for the API server, for namespace labels [default: KUBECONFIG, else those of the Pod]
     #[arg(long, env = "PODGATE_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -108,6 +114,8 @@ pub struct ServeSettings {
     pub policy_poll: Duration,
     /// The Pod Security labels of namespaces count, whether or not a policy file says so.
     pub pod_security_labels: bool,
+    /// How far they go.
+    pub pod_security: Options,
     /// The kubeconfig that was named, for [`connect`](crate::cluster::client::connect).
     pub kubeconfig: Option<PathBuf>,
 }
@@ -125,6 +133,7 @@ impl ServeArgs {
             tls_key,
             policies,
             pod_security_labels,
+            pod_security,
             kubeconfig,
             poll,
             max_connections,
@@ -159,6 +168,7 @@ impl ServeArgs {
             policies,
             policy_poll: poll,
             pod_security_labels,
+            pod_security: pod_security.options(),
             kubeconfig,
         }
     }
@@ -216,21 +226,25 @@ async fn serve_until_signal(settings: ServeSettings) -> Result<(), Box<dyn std::
         }
         Err(error) => return Err(error.into()),
     };
-    let labels_count = settings.pod_security_labels;
-    let set = if labels_count {
-        set.with_pod_security()
-    } else {
-        set
+    let (labels_count, options) = (settings.pod_security_labels, settings.pod_security);
+    let prepare = move |set: PolicySet| {
+        let set = if labels_count {
+            set.with_pod_security()
+        } else {
+            set
+        };
+        set.with_pod_security_options(options)
     };
+    let set = prepare(set);
     health.policies_loaded(set.policies().len(), set.hash());
     let needs_labels = set.needs_namespace_labels();
     let shutdown = Shutdown::on_signals()?;
     crate::server::install_crypto_provider();
-    let namespaces = connect(settings.kubeconfig.as_deref())
+    let cluster = connect(settings.kubeconfig.as_deref())
         .await?
-        .map(Namespaces::new);
-    match &namespaces {
-        Some(namespaces) => {
+        .map(Cluster::new);
+    match &cluster {
+        Some(Cluster { namespaces, .. }) => {
             health.require_namespaces(namespaces);
             tokio::spawn(namespaces.clone().follow());
         }
@@ -242,13 +256,13 @@ async fn serve_until_signal(settings: ServeSettings) -> Result<(), Box<dyn std::
         }
         None => {}
     }
-    let engine = Arc::new(Engine::new(set, namespaces));
+    let engine = Arc::new(Engine::new(set, cluster));
     if let Some(directory) = settings.policies {
         let (engine, health) = (engine.clone(), health.clone());
         tokio::spawn(async move {
             let place = directory.display().to_string();
             directory::watch(directory, files, settings.policy_poll, |found| {
-                reload(&engine, &health, &place, found, labels_count);
+                reload(&engine, &health, &place, found, prepare);
             })
             .await;
         });
@@ -291,7 +305,7 @@ fn reload(
     health: &Health,
     place: &str,
     found: Result<Files, DirectoryError>,
-    labels_count: bool,
+    prepare: impl Fn(PolicySet) -> PolicySet,
 ) {
     match found {
         Err(error) => {
@@ -303,11 +317,7 @@ fn reload(
                 health.policies_refused(NO_CLUSTER, &format!("error: {NO_CLUSTER}"));
             }
             Ok(set) => {
-                let set = if labels_count {
-                    set.with_pod_security()
-                } else {
-                    set
-                };
+                let set = prepare(set);
                 health.policies_loaded(set.policies().len(), set.hash());
                 engine.replace(set);
             }

@@ -25,6 +25,8 @@ use kube::{
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::segment;
+
 /// For one live GET; the review that waits for it has a deadline of its own.
 const LIVE_GET: Duration = Duration::from_secs(2);
 
@@ -101,7 +103,7 @@ impl Namespaces {
         if let Some(labels) = self.known(namespace) {
             return Ok(labels);
         }
-        match timeout(LIVE_GET, self.0.api.get_opt(namespace)).await {
+        match timeout(LIVE_GET, self.0.api.get_opt(&segment(namespace))).await {
             Ok(Ok(Some(found))) => Ok(labels_of(found).1),
             Ok(Ok(None)) => Err(LabelsError::NotFound(namespace.to_owned())),
             Ok(Err(source)) => Err(LabelsError::Api {

@@ -3,17 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::control::finding::Identity;
-use crate::control::{Finding, Findings};
+use crate::control::{AnyControl, Finding, Findings};
 use crate::pod::{Edit, PodView};
-use crate::policy::{Policy, PolicySet};
 
 use super::Judged;
 
-/// Marks the findings whose fix, made together with all the others, removes them and brings nothing new.
-pub(super) fn prove(set: &PolicySet, pod: &PodView<'_>, judged: &mut [Judged<'_>]) {
-    complete(set, pod, judged);
+/// Marks the findings whose fix, made together with all the others, removes them and brings nothing new to these
+/// controls, which are those that found them.
+pub(super) fn prove(controls: &[&AnyControl], pod: &PodView<'_>, judged: &mut [Judged<'_>]) {
+    complete(controls, pod, judged);
     let mended = mended(pod, judged.iter());
-    let left = check_all(set, judged, &mended);
+    let left = check_all(controls, &mended);
     let left: HashSet<Identity<'_>> = left.iter().map(Finding::identity).collect();
     let known: HashSet<Identity<'_>> = judged.iter().map(|it| it.finding.identity()).collect();
     let brings_others = !left.is_subset(&known);
@@ -30,13 +30,13 @@ pub(super) fn prove(set: &PolicySet, pod: &PodView<'_>, judged: &mut [Judged<'_>
 
 /// Suggests what is possible only beside other fixes: `allowPrivilegeEscalation` may be false once `privileged` is.
 /// Only among the findings of a rejection, which are told together.
-fn complete(set: &PolicySet, pod: &PodView<'_>, judged: &mut [Judged<'_>]) {
+fn complete(controls: &[&AnyControl], pod: &PodView<'_>, judged: &mut [Judged<'_>]) {
     let lacks_fix = |it: &Judged<'_>| it.rejects() && it.finding.fix.is_none();
     if !judged.iter().any(lacks_fix) {
         return;
     }
     let mended = mended(pod, judged.iter().filter(|it| it.rejects()));
-    let left = check_all(set, judged, &mended);
+    let left = check_all(controls, &mended);
     let fixes: HashMap<Identity<'_>, &Edit<'static>> = left
         .iter()
         .filter_map(|it| Some((it.identity(), it.fix.as_ref()?)))
@@ -59,10 +59,9 @@ fn mended<'a, 'j, 's: 'j>(
     mended
 }
 
-fn check_all(set: &PolicySet, judged: &[Judged<'_>], pod: &PodView<'_>) -> Vec<Finding> {
-    let policies: Vec<&Policy> = judged.iter().flat_map(|it| &it.policies).copied().collect();
+fn check_all(controls: &[&AnyControl], pod: &PodView<'_>) -> Vec<Finding> {
     let mut findings = Findings::default();
-    for (_, control) in set.asked(&policies) {
+    for control in controls {
         control.check(pod, &mut findings);
     }
     findings.into_vec()

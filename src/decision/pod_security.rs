@@ -1,13 +1,19 @@
 //! What the namespace's Pod Security labels lead to, step by step as Pod Security Admission does it.
 //!
 //! Beside the policies, not among them: each of the three modes has a level and a version of its own, an update of a
-//! Pod is judged as a whole if it matters at all, workloads are never rejected, and exemptions come first.
+//! Pod is judged as a whole if it matters at all, workloads are not rejected unless that was asked for, and exemptions
+//! come first.
 
-use crate::control::{Finding, Findings};
-use crate::pod::{Kind, PodView};
-use crate::policy::source::pod_security::{LabelError, LevelVersion, PodSecurity};
+use std::collections::HashSet;
+
+use crate::control::finding::Identity;
+use crate::control::{AnyControl, Finding, Findings, Subject};
+use crate::pod::{ContainerList, Kind, PodView};
+use crate::policy::source::pod_security::{LabelError, LevelVersion, PodSecurity, Templates};
+use crate::policy::{Mode, Policy};
 
 use super::request::{Operation, Request, is_ignored};
+use super::{Judged, fix, injection};
 
 /// The outcome of one request that the labels concern.
 #[derive(Debug, Default)]
@@ -18,9 +24,16 @@ pub struct PodSecurityDecision {
     pub enforced: Option<LevelVersion>,
     /// What is wrong with the labels.
     pub errors: Vec<LabelError>,
+    /// Why the labels are not known, of a workload that is admitted all the same.
+    pub unknown: Option<String>,
+    /// What is rejected, once more with fixes that have been tried, if that was asked for.
+    pub explained: Vec<Judged<'static>>,
+    /// The Pods of this workload will be rejected, and that is to be told.
+    pub dooms_pods: bool,
     /// What each level and version that was asked for found, each once.
     judged: Vec<(LevelVersion, Vec<Finding>)>,
-    enforce: Option<usize>,
+    /// What rejects the object itself, or else would reject its Pods.
+    enforce: Option<(LevelVersion, Vec<Finding>)>,
     audit: Option<usize>,
     warn: Option<usize>,
 }
@@ -39,10 +52,16 @@ pub enum Exempt {
 // === impl PodSecurityDecision ===
 
 impl PodSecurityDecision {
-    /// What the Pod is rejected for.
+    /// What the object is rejected for.
     #[must_use]
     pub fn rejected(&self) -> Option<(LevelVersion, &[Finding])> {
-        self.broken(self.enforce)
+        self.enforced_findings().filter(|_| !self.dooms_pods)
+    }
+
+    /// What the Pods of a workload will be rejected for, which is not rejected itself.
+    #[must_use]
+    pub fn doomed(&self) -> Option<(LevelVersion, &[Finding])> {
+        self.enforced_findings().filter(|_| self.dooms_pods)
     }
 
     /// What is recorded.
@@ -51,10 +70,19 @@ impl PodSecurityDecision {
         self.broken(self.audit)
     }
 
-    /// What is told; nothing if the Pod is rejected.
+    /// What is told; nothing if the object is rejected.
     #[must_use]
     pub fn warned(&self) -> Option<(LevelVersion, &[Finding])> {
         self.broken(self.warn).filter(|_| self.rejected().is_none())
+    }
+
+    /// Of a workload whose namespace's labels cannot be known: it is recorded.
+    #[must_use]
+    pub fn unknown(why: String) -> Self {
+        Self {
+            unknown: Some(why),
+            ..Self::default()
+        }
     }
 
     fn exempt(why: Exempt) -> Self {
@@ -64,50 +92,52 @@ impl PodSecurityDecision {
         }
     }
 
+    fn enforced_findings(&self) -> Option<(LevelVersion, &[Finding])> {
+        let (asked, findings) = self.enforce.as_ref()?;
+        Some((*asked, findings.as_slice())).filter(|(_, findings)| !findings.is_empty())
+    }
+
     fn broken(&self, mode: Option<usize>) -> Option<(LevelVersion, &[Finding])> {
         let (asked, findings) = self.judged.get(mode?)?;
         Some((*asked, findings.as_slice())).filter(|(_, findings)| !findings.is_empty())
     }
+}
 
-    /// The place of what is found there.
-    fn judge(
-        &mut self,
-        source: &PodSecurity,
-        asked: LevelVersion,
-        pod: &PodView<'_>,
-    ) -> Option<usize> {
-        if let Some(known) = self.judged.iter().position(|(it, _)| *it == asked) {
-            return Some(known);
-        }
-        let mut findings = Findings::default();
-        for control in source.controls(asked.level?, asked.version.known()) {
-            control.check(pod, &mut findings);
-        }
-        self.judged.push((asked, findings.into_vec()));
-        Some(self.judged.len() - 1)
+/// Who is exempt before anything is known of the namespace or the object.
+#[must_use]
+pub fn exempt(source: &PodSecurity, namespace: &str, user: &str) -> Option<Exempt> {
+    let exemptions = source.exemptions();
+    if exemptions.has_namespace(namespace) {
+        return Some(Exempt::Namespace);
     }
+    exemptions.has_user(user).then_some(Exempt::User)
+}
+
+/// True if the labels have nothing to say about requests like this one.
+#[must_use]
+pub fn is_out_of_scope(kind: Kind, subresource: &str, operation: Operation) -> bool {
+    let is_ignored = if kind == Kind::Pod {
+        is_ignored(kind, subresource)
+    } else {
+        !subresource.is_empty()
+    };
+    is_ignored || operation == Operation::Other
 }
 
 /// What the labels lead to. `None` if they have nothing to say: about this request, or because they are not known.
-pub(super) fn judge(source: &PodSecurity, request: &Request<'_>) -> Option<PodSecurityDecision> {
-    let is_pod = request.kind == Kind::Pod;
-    let is_ignored = if is_pod {
-        is_ignored(request.kind, request.subresource)
-    } else {
-        !request.subresource.is_empty()
-    };
-    if is_ignored || request.operation == Operation::Other {
+/// `policies` are those that concern the object, whose injections the Pods of a template will get.
+pub(super) fn judge(
+    source: &PodSecurity,
+    request: &Request<'_>,
+    policies: &[&Policy],
+) -> Option<PodSecurityDecision> {
+    if is_out_of_scope(request.kind, request.subresource, request.operation) {
         return None;
     }
-    let exemptions = source.exemptions();
-    let is_listed =
-        |list: &[String], name: &str| !name.is_empty() && list.iter().any(|it| it == name);
-    if is_listed(&exemptions.namespaces, request.namespace) {
-        return Some(PodSecurityDecision::exempt(Exempt::Namespace));
+    if let Some(why) = exempt(source, request.namespace, request.user) {
+        return Some(PodSecurityDecision::exempt(why));
     }
-    if is_listed(&exemptions.usernames, request.user) {
-        return Some(PodSecurityDecision::exempt(Exempt::User));
-    }
+    let is_pod = request.kind == Kind::Pod;
     let (modes, errors) = source.modes(request.namespace_labels?);
     if errors.is_empty() && modes.is_privileged() {
         let enforced = is_pod.then_some(LevelVersion::PRIVILEGED);
@@ -116,30 +146,155 @@ pub(super) fn judge(source: &PodSecurity, request: &Request<'_>) -> Option<PodSe
             ..PodSecurityDecision::default()
         });
     }
-    if !is_pod && errors.is_empty() && modes.audit.level.is_none() && modes.warn.level.is_none() {
+    let is_enforced = is_pod || source.options().workloads != Templates::Upstream;
+    let asks = |mode: LevelVersion| mode.level.is_some();
+    let is_asked = asks(modes.audit) || asks(modes.warn) || (is_enforced && asks(modes.enforce));
+    if !is_pod && errors.is_empty() && !is_asked {
         return None;
     }
     if !request.is_judged() {
         return None;
     }
-    let runtime_class = request
-        .pod
-        .spec
-        .runtime_class_name
-        .as_deref()
-        .unwrap_or_default();
-    if is_listed(&exemptions.runtime_classes, runtime_class) {
+    let runtime_class = request.pod.spec.runtime_class_name.as_deref();
+    if source
+        .exemptions()
+        .has_runtime_class(runtime_class.unwrap_or_default())
+    {
         return Some(PodSecurityDecision::exempt(Exempt::RuntimeClass));
     }
     let mut it = PodSecurityDecision {
         errors,
+        enforced: is_pod.then_some(modes.enforce),
         ..PodSecurityDecision::default()
     };
+    let judging = Judging { source, request };
+    let (template, _) = if !is_pod && is_enforced {
+        injection::run_on(policies, request.pod)
+    } else {
+        (None, Vec::new())
+    };
+    let enforced_pod = template.as_ref().unwrap_or(request.pod);
     if is_pod {
-        it.enforced = Some(modes.enforce);
-        it.enforce = it.judge(source, modes.enforce, request.pod);
+        it.enforce = Some((modes.enforce, judging.pod(modes.enforce)));
+    } else if is_enforced {
+        let (findings, rejects) = judging.template(modes.enforce, enforced_pod, policies);
+        it.enforce = Some((modes.enforce, findings));
+        it.dooms_pods = !rejects;
     }
-    it.audit = it.judge(source, modes.audit, request.pod);
-    it.warn = it.judge(source, modes.warn, request.pod);
+    let known = it.enforce.iter().filter(|_| is_pod).cloned();
+    let mut judged: Vec<_> = known.collect();
+    let mut place = |asked: LevelVersion| {
+        let known = judged.iter().position(|(known, _)| *known == asked);
+        Some(known.unwrap_or_else(|| {
+            judged.push((asked, judging.pod(asked)));
+            judged.len() - 1
+        }))
+    };
+    it.audit = place(modes.audit);
+    it.warn = place(modes.warn);
+    it.judged = judged;
+    if source.options().explain {
+        it.explained = it
+            .rejected()
+            .map(|rejected| judging.explain(rejected, enforced_pod))
+            .unwrap_or_default();
+    }
     Some(it)
+}
+
+/// One request under the labels.
+struct Judging<'r> {
+    source: &'r PodSecurity,
+    request: &'r Request<'r>,
+}
+
+// === impl Judging ===
+
+impl Judging<'_> {
+    fn controls(&self, asked: LevelVersion) -> &[AnyControl] {
+        let controls = |level| self.source.controls(level, asked.version.known());
+        asked.level.map_or(&[], controls)
+    }
+
+    fn check(&self, asked: LevelVersion, pod: &PodView<'_>) -> Vec<Finding> {
+        let mut findings = Findings::default();
+        for control in self.controls(asked) {
+            control.check(pod, &mut findings);
+        }
+        findings.into_vec()
+    }
+
+    /// What is wrong with the Pod or template as it is.
+    fn pod(&self, asked: LevelVersion) -> Vec<Finding> {
+        let mut findings = self.check(asked, self.request.pod);
+        let is_debugging =
+            self.request.subresource == "ephemeralcontainers" && self.request.old.is_some();
+        if is_debugging && self.source.options().added_only {
+            let added = self.request.added_ephemeral();
+            findings.retain(|it| {
+                matches!(&it.subject, Subject::Container { at, .. }
+                    if at.list == ContainerList::Ephemeral && added.contains(&at.index))
+            });
+        }
+        findings
+    }
+
+    /// What will be wrong with the Pods of the template, whose injections have run, and whether that rejects it: only
+    /// what this update brings does.
+    fn template(
+        &self,
+        asked: LevelVersion,
+        pod: &PodView<'_>,
+        policies: &[&Policy],
+    ) -> (Vec<Finding>, bool) {
+        let findings = self.check(asked, pod);
+        if self.source.options().workloads != Templates::Enforce {
+            return (findings, false);
+        }
+        let updates = self.request.operation == Operation::Update;
+        let Some(old) = self.request.old.filter(|_| updates) else {
+            return (findings, true);
+        };
+        let (after, _) = injection::run_on(policies, old);
+        let before = self.check(asked, after.as_ref().unwrap_or(old));
+        let before: HashSet<Identity<'_>> = before.iter().map(Finding::identity).collect();
+        let is_new = |it: &&Finding| !before.contains(&it.identity());
+        let new: Vec<Finding> = findings.iter().filter(is_new).cloned().collect();
+        if new.is_empty() {
+            (findings, false)
+        } else {
+            (new, true)
+        }
+    }
+
+    /// The findings with fixes that have been tried.
+    fn explain(
+        &self,
+        (asked, findings): (LevelVersion, &[Finding]),
+        pod: &PodView<'_>,
+    ) -> Vec<Judged<'static>> {
+        let judged = findings.iter().cloned();
+        let mut judged: Vec<Judged<'static>> = judged.map(Judged::by_labels).collect();
+        let controls: Vec<&AnyControl> = self.controls(asked).iter().collect();
+        fix::prove(&controls, pod, &mut judged);
+        judged.sort_by_key(|it| super::rank(it.finding.control));
+        judged
+    }
+}
+
+// === impl Judged ===
+
+impl Judged<'static> {
+    /// A finding that no policy asks for.
+    fn by_labels(finding: Finding) -> Self {
+        Self {
+            finding,
+            mode: Mode::Enforce,
+            policies: Vec::new(),
+            pod_mode: Mode::Enforce,
+            pod_policies: Vec::new(),
+            existed: false,
+            fix_is_proven: false,
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Findings in the words of Pod Security Admission, letter by letter: what `k8s.io/pod-security-admission` v0.37 says
 //! of the same Pod at the same level and version. Scripts, dashboards and people's memory depend on these texts.
 
+mod existing;
 mod quote;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use crate::control::{Finding, Subject};
 use crate::pod::ContainerRef;
 use crate::policy::level::{Level, Version};
 
+pub use self::existing::{MAX_EXISTING, UNLISTED, existing};
 use self::quote::go_quoted;
 
 /// What one check says.

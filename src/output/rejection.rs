@@ -20,30 +20,45 @@ pub fn message(object: &Object<'_>, decision: &Decision<'_>) -> String {
     let rejecting: Vec<&Judged<'_>> = decision.findings.iter().filter(|it| it.rejects()).collect();
     let policies = policies(&rejecting);
     let mut out = headline(object, &rejecting, &policies);
-    let groups = group(rejecting.iter().copied());
-    for (index, item) in groups.iter().take(MAX_ITEMS).enumerate() {
-        out.push_str(&format!(
-            "\n  {}. {}{}",
-            index + 1,
-            item.who(),
-            item.statement(object.kind)
-        ));
-        if policies.len() > 1 {
-            out.push_str(&format!(" [{}]", policy_names(item)));
-        }
-        if let Some(fix) = item.fix(object.kind) {
-            out.push_str(&format!("\n     fix: {fix}"));
-        }
-    }
-    if let Some(more) = groups.len().checked_sub(MAX_ITEMS).filter(|more| *more > 0) {
-        out.push_str(&format!("\n  … and {more} more: `podgate check` shows all"));
-    }
+    out.push_str(&items(
+        object.kind,
+        rejecting.iter().copied(),
+        policies.len() > 1,
+    ));
     for policy in &policies {
         if let Some(docs) = &policy.docs {
             out.push_str(&format!("\nwhy: {}", clean(docs, 200)));
         }
     }
     out.push_str("\ntry it before applying: podgate check FILE");
+    out
+}
+
+/// One item a finding, each on lines of its own, with its fix, and with its policies if `named`.
+pub fn items<'d, 's: 'd>(
+    kind: Kind,
+    findings: impl IntoIterator<Item = &'d Judged<'s>>,
+    named: bool,
+) -> String {
+    let groups = group(findings);
+    let mut out = String::new();
+    for (index, item) in groups.iter().take(MAX_ITEMS).enumerate() {
+        out.push_str(&format!(
+            "\n  {}. {}{}",
+            index + 1,
+            item.who(),
+            item.statement(kind)
+        ));
+        if named {
+            out.push_str(&format!(" [{}]", policy_names(item)));
+        }
+        if let Some(fix) = item.fix(kind) {
+            out.push_str(&format!("\n     fix: {fix}"));
+        }
+    }
+    if let Some(more) = groups.len().checked_sub(MAX_ITEMS).filter(|more| *more > 0) {
+        out.push_str(&format!("\n  … and {more} more: `podgate check` shows all"));
+    }
     out
 }
 

@@ -146,6 +146,15 @@ impl Kind {
         self.names().resource
     }
 
+    /// The plural with its group, as the API server's errors say it: `deployments.apps`, `pods`.
+    #[must_use]
+    pub fn group_resource(self) -> String {
+        match self.group() {
+            "" => self.resource().to_owned(),
+            group => format!("{}.{group}", self.resource()),
+        }
+    }
+
     /// True for everything but a Pod.
     #[must_use]
     pub fn is_workload(self) -> bool {

@@ -234,6 +234,12 @@ impl Version {
         Self(u32::try_from(minor).unwrap_or(u32::MAX).min(NEWEST))
     }
 
+    /// True if podgate knows v1.`minor`.
+    #[must_use]
+    pub fn is_known(minor: i64) -> bool {
+        u32::try_from(minor).is_ok_and(|minor| minor <= NEWEST)
+    }
+
     /// The minor version of Kubernetes.
     #[must_use]
     pub fn minor(self) -> usize {

@@ -12,7 +12,7 @@ use crate::output::text::clean;
 use crate::pod::json;
 use crate::pod::text::null_default;
 use crate::policy::PodSecurity;
-use crate::policy::source::pod_security::{LabelError, Modes, aggregate};
+use crate::policy::source::pod_security::{LabelError, LevelVersion, Modes, aggregate};
 
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
@@ -39,6 +39,14 @@ pub(super) struct Review<'r> {
     pub(super) old: Option<&'r RawValue>,
 }
 
+/// What is to be said of a namespace.
+pub(super) enum Verdict {
+    /// This.
+    Answer(Answer),
+    /// It is admitted, and how its Pods stand to the level that is enforced from now on is to be told.
+    Raised(LevelVersion),
+}
+
 /// What the labels of a namespace say.
 struct Said {
     labels: BTreeMap<String, String>,
@@ -49,15 +57,13 @@ struct Said {
 // === impl Review ===
 
 impl Review<'_> {
-    /// The answer. A namespace whose labels cannot be read is not admitted, unless it was so before.
-    pub(super) fn answer(&self, source: &PodSecurity) -> Answer {
-        match self.decided(source) {
-            Ok(answer) | Err(answer) => answer,
-        }
+    /// What is to be said. A namespace whose labels cannot be read is not admitted, unless it was so before.
+    pub(super) fn verdict(&self, source: &PodSecurity) -> Verdict {
+        self.decided(source).unwrap_or_else(Verdict::Answer)
     }
 
-    fn decided(&self, source: &PodSecurity) -> Result<Answer, Answer> {
-        let allowed = || Answer::allowed(self.uid);
+    fn decided(&self, source: &PodSecurity) -> Result<Verdict, Answer> {
+        let allowed = || Verdict::Answer(Answer::allowed(self.uid));
         if self.operation == Operation::Other {
             return Ok(allowed());
         }
@@ -77,15 +83,18 @@ impl Review<'_> {
                 return Ok(allowed());
             }
         }
-        let is_exempt = source
-            .exemptions()
-            .namespaces
-            .iter()
-            .any(|it| it == self.namespace);
-        let warning = Some(&new)
-            .filter(|_| is_exempt)
-            .and_then(|new| self.ignored(source, new));
-        Ok(warning.map_or_else(allowed, |it| Answer::warned(self.uid, it)))
+        if !source.exemptions().has_namespace(self.namespace) {
+            let is_update = self.operation == Operation::Update;
+            return Ok(if is_update {
+                Verdict::Raised(new.modes.enforce)
+            } else {
+                allowed()
+            });
+        }
+        let warning = self.ignored(source, &new);
+        Ok(warning.map_or_else(allowed, |it| {
+            Verdict::Answer(Answer::warned(self.uid, vec![it]))
+        }))
     }
 
     fn said(

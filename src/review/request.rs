@@ -2,20 +2,34 @@
 
 use std::collections::BTreeMap;
 
-use crate::decision::{self, Operation, Stage, decide};
-use crate::output;
+use crate::decision::pod_security::{exempt, is_out_of_scope};
+use crate::decision::{self, Decision, Operation, PodSecurityDecision, Stage, decide};
+use crate::output::{self, pod_security::UNLISTED};
 use crate::pod::{Kind, PodView, json};
 use crate::policy::PolicySet;
 
+use super::count::Count;
 use super::envelope::{AdmissionRequest, AdmissionReview, Carried};
-use super::namespace;
+use super::existing::Existing;
+use super::namespace::{self, Verdict};
 use super::object::Object;
-use super::response::{Answer, deny};
+use super::response::{Answer, deny, unlooked};
 
 /// A review that has been read, its objects still raw.
 #[derive(Debug)]
 pub struct Review<'a> {
     request: AdmissionRequest<'a>,
+}
+
+/// What is known of the labels of a review's namespace.
+#[derive(Debug, Clone, Copy)]
+pub enum Labels<'l> {
+    /// These are they.
+    Known(&'l BTreeMap<String, String>),
+    /// There is no cluster to ask, or nobody wants to know.
+    Unknown,
+    /// They were asked for in vain, for this reason.
+    Failed(&'l str),
 }
 
 /// Why a body is no review. There is no request to answer, so this is an HTTP status 400.
@@ -55,6 +69,14 @@ const MAX_REASON: usize = 1000;
 const CONTROLLERS: &str = "system:serviceaccount:kube-system:";
 /// All of them at once, unless their manager was told to give each its service account.
 const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
+
+// === impl Labels ===
+
+impl<'l> From<Option<&'l BTreeMap<String, String>>> for Labels<'l> {
+    fn from(it: Option<&'l BTreeMap<String, String>>) -> Self {
+        it.map_or(Self::Unknown, Self::Known)
+    }
+}
 
 // === impl Review ===
 
@@ -126,6 +148,55 @@ impl<'a> Review<'a> {
         self.request.judged().is_some()
     }
 
+    /// True if the labels of the namespace matter to the answer.
+    #[must_use]
+    pub fn needs_labels(&self, stage: Stage, set: &PolicySet) -> bool {
+        let request = &self.request;
+        self.is_judged()
+            && (set.selects_by_labels()
+                || set
+                    .pod_security()
+                    .filter(|_| stage != Stage::Mutate)
+                    .is_some_and(|source| {
+                        let user = &request.user_info.username;
+                        exempt(source, &request.namespace, user).is_none()
+                    }))
+    }
+
+    /// Whose Pods have to be looked at before this is answered: those of a namespace that begins to enforce more.
+    #[must_use]
+    pub fn existing<'s>(&self, set: &'s PolicySet) -> Option<Existing<'s>> {
+        if !self.request.is_namespace() || self.unclear().is_some() {
+            return None;
+        }
+        let source = set.pod_security()?;
+        match self.namespace_review().verdict(source) {
+            Verdict::Raised(asked) => Some(Existing::new(source, &self.request.name, asked)),
+            Verdict::Answer(_) => None,
+        }
+    }
+
+    /// Admitted, with what is to be told of the namespace's Pods.
+    #[must_use]
+    pub fn answer_existing(&self, warnings: Vec<String>) -> Answer {
+        Answer::warned(self.uid(), warnings)
+    }
+
+    fn namespace_review(&self) -> namespace::Review<'_> {
+        let request = &self.request;
+        namespace::Review {
+            uid: self.uid(),
+            name: &request.name,
+            namespace: &request.namespace,
+            operation: request.operation(),
+            object: match &request.object {
+                Some(Carried::Text(raw)) => Some(raw),
+                _ => None,
+            },
+            old: request.old_object,
+        }
+    }
+
     /// Why it cannot be told whether podgate has to judge this. Every API server says both.
     fn unclear(&self) -> Option<String> {
         if self.request.resource.resource.is_empty() {
@@ -141,45 +212,48 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// Decides the review and writes the answer. `labels` are the namespace's, if they can be known.
+    /// Decides the review and writes the answer.
     #[must_use]
-    pub fn answer(
+    pub fn answer<'l>(
         &self,
         stage: Stage,
         set: &PolicySet,
-        labels: Option<&BTreeMap<String, String>>,
+        labels: impl Into<Labels<'l>>,
     ) -> Answer {
         let request = &self.request;
+        let labels = labels.into();
         if let Some(why) = self.unclear() {
             let message =
                 format!("podgate cannot judge this request, so it is not admitted: {why}");
             return deny(self.uid(), 400, "BadRequest", &message);
         }
         if let Some(source) = set.pod_security().filter(|_| request.is_namespace()) {
-            let text = |it: &Option<Carried<'a>>| match it {
-                Some(Carried::Text(raw)) => Some(*raw),
-                _ => None,
+            return match self.namespace_review().verdict(source) {
+                Verdict::Answer(answer) => answer,
+                // Nobody looked at its Pods.
+                Verdict::Raised(_) => self.answer_existing(vec![UNLISTED.to_owned()]),
             };
-            let review = namespace::Review {
-                uid: self.uid(),
-                name: &request.name,
-                namespace: &request.namespace,
-                operation: request.operation(),
-                object: text(&request.object),
-                old: request.old_object,
-            };
-            return review.answer(source);
         }
-        let Some(kind) = request.judged() else {
-            return Answer::allowed(self.uid());
-        };
+        match request.judged() {
+            Some(kind) => self.judge(kind, stage, set, labels),
+            None => Answer::allowed(self.uid()),
+        }
+    }
+
+    /// The answer about an object of this kind, which has to be read first.
+    fn judge(&self, kind: Kind, stage: Stage, set: &PolicySet, labels: Labels<'_>) -> Answer {
+        let request = &self.request;
         let unreadable = |what: &str, why: String| {
             let message = format!(
                 "podgate cannot judge this {}, so it is not admitted: {what} {}",
                 kind.name(),
                 output::text::clean(&why, MAX_REASON)
             );
-            deny(self.uid(), 400, "BadRequest", &message)
+            let answer = deny(self.uid(), 400, "BadRequest", &message);
+            match set.pod_security() {
+                Some(_) if stage != Stage::Mutate => answer.counting(Count::fatal(request)),
+                _ => answer,
+            }
         };
         let decoded;
         let object = match &request.object {
@@ -227,7 +301,10 @@ impl<'a> Review<'a> {
                 kind,
                 subresource: &request.sub_resource,
                 namespace: &request.namespace,
-                namespace_labels: labels,
+                namespace_labels: match labels {
+                    Labels::Known(labels) => Some(labels),
+                    Labels::Unknown | Labels::Failed(_) => None,
+                },
                 user: &request.user_info.username,
                 groups: &request.user_info.groups,
                 pod,
@@ -238,9 +315,40 @@ impl<'a> Review<'a> {
             return Answer::patched(self.uid(), pod, &decision);
         }
         let named = self.named(kind, object, pod);
+        self.tell(&named, set, labels, decision)
+    }
+
+    /// The answer of the validating half.
+    fn tell(
+        &self,
+        named: &output::Object<'_>,
+        set: &PolicySet,
+        labels: Labels<'_>,
+        mut decision: Decision<'_>,
+    ) -> Answer {
+        let request = &self.request;
+        if let Labels::Failed(why) = labels
+            && set.pod_security().is_some()
+            && decision.pod_security.is_none()
+            && !is_out_of_scope(named.kind, &request.sub_resource, request.operation())
+        {
+            if named.kind == Kind::Pod {
+                return unlooked(self.uid(), &request.namespace, why)
+                    .counting(Count::fatal(request));
+            }
+            let why = format!(
+                "failed to lookup namespace \"{}\": {why}",
+                request.namespace
+            );
+            decision.pod_security = Some(PodSecurityDecision::unknown(why));
+        }
         let user = &*request.user_info.username;
         let is_controller = user.starts_with(CONTROLLERS) || user == CONTROLLER_MANAGER;
-        Answer::decided(self.uid(), &request.name, &named, &decision, is_controller)
+        let answer = Answer::decided(self.uid(), &request.name, named, &decision, is_controller);
+        match &decision.pod_security {
+            Some(it) => answer.counting(Count::of(request, it)),
+            None => answer,
+        }
     }
 
     fn named<'o>(

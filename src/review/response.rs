@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
+use super::count::Count;
 use crate::decision::{Decision, Injected, Judged};
 use crate::output::{self, rejection, warning};
 use crate::pod::edit::{self, Change, Operation};
@@ -23,6 +24,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// What they say, for metrics.
     pub outcome: Outcome,
+    /// What the metrics of Pod Security Admission count.
+    pub counts: Vec<Count>,
 }
 
 /// What an answer says.
@@ -86,10 +89,15 @@ impl Answer {
     }
 
     /// Allowed, with something to say.
-    pub(super) fn warned(uid: &str, warning: String) -> Self {
+    pub(super) fn warned(uid: &str, warnings: Vec<String>) -> Self {
         let mut it = response(uid, true);
-        it.warnings.push(warning);
+        it.warnings = warnings;
         Self::write(Outcome::Allowed, it)
+    }
+
+    pub(super) fn counting(mut self, counts: Vec<Count>) -> Self {
+        self.counts = counts;
+        self
     }
 
     /// The answer of the mutating half: what is injected, where, and by which policy.
@@ -134,6 +142,12 @@ impl Answer {
             .and_then(|it| pod_security::rejection(object.kind, name, it))
             .into_iter()
             .collect();
+        if let Some(explained) = by_labels.map(|it| &it.explained)
+            && !is_controller
+            && let Some(first) = lines.first_mut()
+        {
+            first.push_str(&rejection::items(object.kind, explained.iter(), false));
+        }
         if decision.findings.iter().any(Judged::rejects) {
             lines.push(if is_controller {
                 rejection::compact(object, decision)
@@ -174,6 +188,7 @@ impl Answer {
         Self {
             body: response.into_json(),
             outcome,
+            counts: Vec::new(),
         }
     }
 }
@@ -244,6 +259,23 @@ fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
 #[must_use]
 pub fn deny(uid: &str, code: u16, reason: &str, message: &str) -> Answer {
     deny_with(uid, code, reason, message, None)
+}
+
+/// As the API server's own plugin says that it cannot look up a namespace.
+pub(super) fn unlooked(uid: &str, namespace: &str, why: &str) -> Answer {
+    let cause = format!("failed to lookup namespace \"{namespace}\"");
+    let message = format!("Internal error occurred: {cause}");
+    let mut it = response(uid, false);
+    it.audit_annotations
+        .push(("error", format!("{message}: {why}")));
+    it.status = Some(Status {
+        status: "Failure",
+        code: 500,
+        reason: "InternalError",
+        message: &message,
+        details: Some(json!({"causes": [{"message": cause}]})),
+    });
+    Answer::write(Outcome::Error, it)
 }
 
 /// The same, with the details of a Kubernetes Status.

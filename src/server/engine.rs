@@ -1,42 +1,53 @@
-//! The engine behind the server's [`Reviewer`]: the policy set in force, and the labels of namespaces.
-//! A review takes one snapshot of the set; only a namespace that the cache has not seen is waited for.
+//! The engine behind the server's [`Reviewer`]: the policy set in force, and what is known of the cluster.
+//! A review takes one snapshot of the set. Only a namespace that the cache has not seen is waited for, and the Pods of
+//! one that begins to enforce more.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
 use http::StatusCode;
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
 
-use crate::cluster::namespaces::{Labels, Namespaces};
+use crate::cluster::Cluster;
 use crate::decision::Stage;
+use crate::output::pod_security::UNLISTED;
 use crate::policy::PolicySet;
-use crate::review::{self, Review, response};
+use crate::review::{self, Existing, Labels, Review, response};
 
 use super::gate::{Endpoint, Outcome, Reply, Reviewer};
 use super::refusal::Refusal;
 
-/// Policies and labels; answers reviews.
+/// For looking at the Pods that a namespace has already; upstream's limit.
+const EXISTING: Duration = Duration::from_secs(1);
+
+/// Pods that are judged before others get their turn: about a millisecond.
+const BATCH: usize = 16;
+
+/// Policies and the cluster; answers reviews.
 pub struct Engine {
     set: ArcSwap<PolicySet>,
-    namespaces: Option<Namespaces>,
+    cluster: Option<Cluster>,
 }
 
 // === impl Engine ===
 
 impl Engine {
-    /// An engine with this set in force. Without `namespaces` labels cannot be known.
+    /// An engine with this set in force. Without `cluster` labels cannot be known.
     #[must_use]
-    pub fn new(set: PolicySet, namespaces: Option<Namespaces>) -> Self {
+    pub fn new(set: PolicySet, cluster: Option<Cluster>) -> Self {
         Self {
             set: ArcSwap::from_pointee(set),
-            namespaces,
+            cluster,
         }
     }
 
     /// True if the labels of namespaces can be known.
     #[must_use]
     pub fn has_cluster(&self) -> bool {
-        self.namespaces.is_some()
+        self.cluster.is_some()
     }
 
     /// Puts another set in force, for every review that begins from now on.
@@ -46,7 +57,7 @@ impl Engine {
 }
 
 impl Reviewer for Engine {
-    async fn review(&self, endpoint: Endpoint, body: Bytes) -> Reply {
+    async fn review(&self, endpoint: Endpoint, body: Bytes, deadline: Instant) -> Reply {
         let review = match Review::parse(&body) {
             Ok(review) => review,
             Err(refusal) => {
@@ -55,31 +66,87 @@ impl Reviewer for Engine {
                     status: refusal.status(),
                     body: refusal.body(),
                     outcome: Outcome::Error,
+                    counts: Vec::new(),
                 };
             }
         };
         let set = self.set.load_full();
-        let mut labels: Option<Labels> = None;
-        if let Some(namespaces) = &self.namespaces
-            && set.needs_namespace_labels()
-            && review.is_judged()
-        {
-            match namespaces.labels(review.namespace()).await {
-                Ok(found) => labels = Some(found),
-                Err(error) => {
-                    let message = format!(
-                        "podgate cannot judge this request, so it is not admitted: the labels of its namespace are \
-                         unknown: {error}"
-                    );
-                    return response::deny(review.uid(), 500, "InternalError", &message).into();
-                }
-            }
-        }
         let stage = match endpoint {
             Endpoint::Mutate => Stage::Mutate,
             Endpoint::Validate => Stage::Validate,
         };
-        review.answer(stage, &set, labels.as_deref()).into()
+        let Some(cluster) = &self.cluster else {
+            return review.answer(stage, &set, Labels::Unknown).into();
+        };
+        if let Some(existing) = review.existing(&set) {
+            let now = Instant::now();
+            let until = now + EXISTING.min(deadline.saturating_duration_since(now) / 2);
+            let warnings = look_at_existing(cluster, existing, until).await;
+            return review.answer_existing(warnings).into();
+        }
+        if !review.needs_labels(stage, &set) {
+            return review.answer(stage, &set, Labels::Unknown).into();
+        }
+        match cluster.namespaces.labels(review.namespace()).await {
+            Ok(labels) => review.answer(stage, &set, Labels::Known(&labels)).into(),
+            Err(error) if set.selects_by_labels() => {
+                let message = format!(
+                    "podgate cannot judge this request, so it is not admitted: the labels of its namespace are \
+                     unknown: {error}"
+                );
+                response::deny(review.uid(), 500, "InternalError", &message).into()
+            }
+            Err(error) => review
+                .answer(stage, &set, Labels::Failed(&error.to_string()))
+                .into(),
+        }
+    }
+}
+
+/// What is told of the Pods that a namespace has already: of as many as can be looked at until then.
+async fn look_at_existing(
+    cluster: &Cluster,
+    mut existing: Existing<'_>,
+    until: Instant,
+) -> Vec<String> {
+    let mut pages = cluster.pods(existing.namespace());
+    let mut unlisted: Option<usize> = None;
+    let mut unread = 0;
+    loop {
+        let page = match timeout_at(until, pages.next()).await {
+            Ok(Ok(Some(page))) => page,
+            Ok(Ok(None)) => {
+                unlisted = Some(0);
+                break;
+            }
+            Ok(Err(error)) => {
+                warn!(namespace = existing.namespace(), %error, "cannot list the Pods of a namespace that enforces more");
+                break;
+            }
+            Err(_) => break,
+        };
+        let total = page.items().len();
+        for (at, pod) in page.items().enumerate() {
+            if at % BATCH == 0 {
+                tokio::task::yield_now().await;
+                if Instant::now() >= until {
+                    unread += total - at;
+                    break;
+                }
+            }
+            // What cannot be read has not been looked at.
+            unread += usize::from(existing.add(pod).is_err());
+        }
+        unlisted = page
+            .remaining
+            .map_or(Some(0), |it| usize::try_from(it).ok());
+        if Instant::now() >= until {
+            break;
+        }
+    }
+    match unlisted {
+        Some(unlisted) => existing.warnings(unlisted + unread),
+        None => vec![UNLISTED.to_owned()],
     }
 }
 
@@ -95,6 +162,7 @@ impl From<review::Answer> for Reply {
             status: StatusCode::OK,
             body: answer.body,
             outcome,
+            counts: answer.counts,
         }
     }
 }

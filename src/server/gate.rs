@@ -5,6 +5,9 @@ use std::future::Future;
 
 use axum::body::Bytes;
 use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::review::Count;
 
 /// What the engine offers the server. The engine side implements it.
 pub trait Reviewer: Send + Sync + 'static {
@@ -12,7 +15,12 @@ pub trait Reviewer: Send + Sync + 'static {
     ///
     /// Ready at once as a rule; a namespace that the cache has not seen yet is fetched live. The server
     /// drops the future when the deadline of the review has passed.
-    fn review(&self, endpoint: Endpoint, body: Bytes) -> impl Future<Output = Reply> + Send;
+    fn review(
+        &self,
+        endpoint: Endpoint,
+        body: Bytes,
+        deadline: Instant,
+    ) -> impl Future<Output = Reply> + Send;
 }
 
 /// Which of the two webhooks was called.
@@ -33,6 +41,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// What the metrics count.
     pub outcome: Outcome,
+    /// What the metrics of Pod Security Admission count.
+    pub counts: Vec<Count>,
 }
 
 /// How a review ended, as the label `outcome` of the metrics names it.

@@ -1,6 +1,8 @@
 //! What podgate counts and measures, and its text in the `OpenMetrics` format.
 //! Every label has few values by construction: no namespace, name or user ever becomes one.
 
+mod pod_security;
+
 use std::{
     fmt,
     time::{Duration, Instant},
@@ -12,7 +14,9 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use self::pod_security::PodSecurityMetrics;
 use super::gate::{Endpoint, Outcome};
+use crate::review::Count;
 
 /// The content type of [`Metrics::encode`].
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,6 +45,7 @@ pub struct Metrics {
     policies_loaded: Gauge,
     policies_stale: Gauge,
     policy_set: Family<[(&'static str, String); 1], Gauge>,
+    pod_security: PodSecurityMetrics,
 }
 
 /// One review under way. Counts it when dropped, as an error unless [`ReviewGuard::finish`] said otherwise:
@@ -59,7 +64,9 @@ pub(crate) struct ConnectionGuard<'a>(&'a Gauge);
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("podgate");
+        let mut all = Registry::default();
+        let pod_security = PodSecurityMetrics::register(&mut all);
+        let registry = all.sub_registry_with_prefix("podgate");
 
         let reviews = Family::<Labels<2>, Counter>::default();
         let durations =
@@ -94,6 +101,7 @@ impl Default for Metrics {
             policies_loaded: Gauge::default(),
             policies_stale: Gauge::default(),
             policy_set: Family::default(),
+            pod_security,
             registry: Registry::default(),
         };
         registry.register(
@@ -148,7 +156,7 @@ impl Default for Metrics {
             metrics.policy_set.clone(),
         );
         Self {
-            registry,
+            registry: all,
             ..metrics
         }
     }
@@ -178,6 +186,12 @@ impl Metrics {
             endpoint,
             outcome: Outcome::Error,
             started: Instant::now(),
+        }
+    }
+
+    pub(crate) fn pod_security(&self, counts: &[Count]) {
+        for count in counts {
+            self.pod_security.count(count);
         }
     }
 

@@ -83,6 +83,7 @@ impl<R: Reviewer> Gate<R> {
         match self.answer(endpoint, &head, &mut body).await {
             Ok(reply) => {
                 counted.finish(reply.outcome);
+                self.metrics.pod_security(&reply.counts);
                 (
                     reply.status,
                     [(CONTENT_TYPE, "application/json")],
@@ -127,8 +128,11 @@ impl<R: Reviewer> Gate<R> {
         };
         let arrived = reading.read(body).await?;
         let _permit = self.enter(wait).await?;
-        let review = self.reviewer.review(endpoint, arrived.bytes.clone());
-        timeout_at(started + budget, review)
+        let deadline = started + budget;
+        let review = self
+            .reviewer
+            .review(endpoint, arrived.bytes.clone(), deadline);
+        timeout_at(deadline, review)
             .await
             .map_err(|_| Refusal::DeadlineExceeded(budget))
     }

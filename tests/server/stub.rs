@@ -8,7 +8,7 @@ use podgate::server::{
     Reviewer,
     gate::{Endpoint, Outcome, Reply},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 /// Does what the body tells it: `panic`, `hold` (until released), `deny`; anything else is allowed.
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub(crate) struct Stub {
 // === impl Stub ===
 
 impl Reviewer for Stub {
-    async fn review(&self, endpoint: Endpoint, body: Bytes) -> Reply {
+    async fn review(&self, endpoint: Endpoint, body: Bytes, _: Instant) -> Reply {
         self.entered.fetch_add(1, Ordering::SeqCst);
         let outcome = match &body[..] {
             b"panic" => unreachable!("the stub was told to panic"),
@@ -45,6 +45,7 @@ impl Reviewer for Stub {
             status: StatusCode::OK,
             body: format!("{} {}", endpoint.label(), body.len()).into(),
             outcome,
+            counts: Vec::new(),
         }
     }
 }

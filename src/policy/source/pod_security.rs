@@ -55,11 +55,35 @@ pub struct LabelError {
     pub message: &'static str,
 }
 
+/// Where podgate goes further than upstream, if it is asked to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// What a workload is told whose Pods would be rejected.
+    pub workloads: Templates,
+    /// Of a Pod that gets an ephemeral container, only that container is judged.
+    pub added_only: bool,
+    /// A rejection goes on after upstream's line: what, where, and how to mend it.
+    pub explain: bool,
+}
+
+/// What a workload is told whose Pods would be rejected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Templates {
+    /// Nothing: `enforce` is not for workloads.
+    #[default]
+    Upstream,
+    /// That they will be.
+    Warn,
+    /// That it is rejected itself.
+    Enforce,
+}
+
 /// Defaults, exemptions, and the controls of every level and version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PodSecurity {
     defaults: Modes,
     exemptions: Exemptions,
+    options: Options,
     /// By level, then by minor version.
     controls: [Vec<Vec<AnyControl>>; 2],
 }
@@ -208,16 +232,21 @@ impl LevelVersion {
         level: None,
         version: Written::Latest,
     };
+
+    /// The level as labels say it.
+    #[must_use]
+    pub fn level_name(self) -> &'static str {
+        match self.level {
+            None => "privileged",
+            Some(Level::Baseline) => "baseline",
+            Some(Level::Restricted) => "restricted",
+        }
+    }
 }
 
 impl fmt::Display for LevelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = match self.level {
-            None => "privileged",
-            Some(Level::Baseline) => "baseline",
-            Some(Level::Restricted) => "restricted",
-        };
-        write!(f, "{level}:{}", self.version)
+        write!(f, "{}:{}", self.level_name(), self.version)
     }
 }
 
@@ -281,8 +310,22 @@ impl PodSecurity {
         Self {
             defaults,
             exemptions,
+            options: Options::default(),
             controls,
         }
+    }
+
+    /// The same, going as far as these say.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// How far it goes.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        self.options
     }
 
     /// What a namespace with these labels asks for, and what is wrong with them.

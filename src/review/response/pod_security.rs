@@ -25,6 +25,9 @@ pub(super) fn note(response: &mut Response<'_>, decision: &PodSecurityDecision) 
         let errors = aggregate(&decision.errors);
         annotate("error", format!("Failed to parse policy: {errors}"));
     }
+    if let Some(why) = &decision.unknown {
+        annotate("error", why.clone());
+    }
     if let Some(enforced) = decision.enforced {
         annotate("enforce-policy", enforced.to_string());
     }
@@ -38,6 +41,17 @@ pub(super) fn note(response: &mut Response<'_>, decision: &PodSecurityDecision) 
         annotate("audit-violations", would(recorded));
     }
     response.warnings.extend(decision.warned().map(would));
+    let told_by_warn = |asked| decision.warned().is_some_and(|(it, _)| it == asked);
+    response
+        .warnings
+        .extend(decision.doomed().map(|(asked, findings)| {
+            let fate = format!("its Pods will be rejected: violates PodSecurity \"{asked}\"");
+            if told_by_warn(asked) {
+                fate
+            } else {
+                format!("{fate}: {}", told(asked, findings))
+            }
+        }));
 }
 
 /// The line of a rejection.
@@ -51,7 +65,7 @@ pub(super) fn rejection(kind: Kind, name: &str, decision: &PodSecurityDecision) 
     let told = told(asked, findings);
     Some(format!(
         "{}{named} is forbidden: violates PodSecurity \"{asked}\": {told}",
-        kind.resource()
+        kind.group_resource()
     ))
 }
 

@@ -15,6 +15,32 @@ pub struct Exemptions {
     pub runtime_classes: Vec<String>,
 }
 
+// === impl Exemptions ===
+
+impl Exemptions {
+    /// True if what is in this namespace is not judged.
+    #[must_use]
+    pub fn has_namespace(&self, name: &str) -> bool {
+        is_listed(&self.namespaces, name)
+    }
+
+    /// True if what this requester sends is not judged.
+    #[must_use]
+    pub fn has_user(&self, name: &str) -> bool {
+        is_listed(&self.usernames, name)
+    }
+
+    /// True if Pods of this runtime class are not judged.
+    #[must_use]
+    pub fn has_runtime_class(&self, name: &str) -> bool {
+        is_listed(&self.runtime_classes, name)
+    }
+}
+
+fn is_listed(list: &[String], name: &str) -> bool {
+    !name.is_empty() && list.iter().any(|it| it == name)
+}
+
 /// How its `apiVersion` begins.
 pub const GROUP: &str = "pod-security.admission.config.k8s.io/";
 const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
