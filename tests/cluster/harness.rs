@@ -12,6 +12,7 @@
 
 mod assets;
 mod control_plane;
+mod crowd;
 mod gate;
 mod kubectl;
 mod namespace;

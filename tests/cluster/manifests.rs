@@ -126,7 +126,7 @@ fn check_has_nothing_to_say_about_the_deployment_either() {
 }
 
 #[test]
-fn the_service_account_may_read_namespaces_and_nothing_else() {
+fn the_service_account_may_read_namespaces_and_list_pods_and_nothing_else() {
     let Some(cluster) = cluster() else { return };
     let may = |verb: &str, resource: &str| {
         let answer = cluster.kubectl().run(&[
@@ -143,10 +143,12 @@ fn the_service_account_may_read_namespaces_and_nothing_else() {
     for verb in ["get", "list", "watch"] {
         assert!(may(verb, "namespaces"), "{verb} namespaces");
     }
+    assert!(may("list", "pods"));
     for (verb, resource) in [
         ("update", "namespaces"),
         ("get", "secrets"),
-        ("list", "pods"),
+        ("get", "pods"),
+        ("watch", "pods"),
         ("create", "pods"),
         ("patch", "configmaps"),
     ] {

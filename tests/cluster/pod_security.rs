@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::{Value, json};
+
 use super::harness::{LABEL, cluster};
 
 const CONFIGURATION: &str = "apiVersion: pod-security.admission.config.k8s.io/v1
@@ -86,6 +88,22 @@ fn a_namespace_is_labelled_used_relabelled_and_exempt() {
             .kubectl()
             .run(&["label", "--overwrite", "namespace", &ns.name, &label])
     };
+    // What runs already is told to whoever makes the namespace stricter, and stays.
+    let output = label("restricted");
+    output.expect_success();
+    let warnings: Vec<String> = output
+        .warnings()
+        .into_iter()
+        .map(|it| ns.redact(it))
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "existing pods in namespace \"NAMESPACE\" violate the new PodSecurity enforce level \"restricted:latest\"",
+            "web: allowPrivilegeEscalation != false, unrestricted capabilities, runAsNonRoot != true, seccompProfile",
+        ]
+    );
+
     let output = label("basline");
     output.expect_failure();
     assert!(
@@ -112,10 +130,77 @@ fn a_namespace_is_labelled_used_relabelled_and_exempt() {
         .next_back();
     assert_eq!(exempt.and_then(|it| it.as_str()), Some("user"));
 
+    let (_, metrics) = gate.admin("/metrics");
+    for series in [
+        "pod_security_evaluations_total{decision=\"deny\",policy_level=\"baseline\",policy_version=\"latest\",mode=\"enforce\",request_operation=\"create\",resource=\"pod\",subresource=\"\"} 1",
+        "pod_security_evaluations_total{decision=\"deny\",policy_level=\"restricted\",policy_version=\"latest\",mode=\"warn\",request_operation=\"create\",resource=\"pod\",subresource=\"\"} 1",
+        "pod_security_exemptions_total{request_operation=\"create\",resource=\"pod\",subresource=\"\"} 1",
+    ] {
+        assert!(
+            metrics.lines().any(|line| line == series),
+            "{series} is not in\n{metrics}"
+        );
+    }
+
     label("privileged").expect_success();
     // What the gate knows of a namespace may be a moment old, as for the API server's own plugin.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while !ns.apply(&pod("free", "hostPID: true")).status.success() {
         assert!(std::time::Instant::now() < deadline, "{}", gate.log());
     }
+}
+
+/// More than upstream looks at, made by one controller, and one Pod of another in the last page.
+const MANY: usize = 3005;
+
+#[test]
+fn a_crowded_namespace_is_made_stricter_within_upstreams_limits() {
+    let Some(cluster) = cluster() else { return };
+    let gate = cluster
+        .gate("crowded")
+        .policy("configuration.yaml", CONFIGURATION)
+        .start();
+    let ns = gate.namespace_labelled("crowded", &[]);
+    let pod = |name: String, controller: &str, spec: Value| {
+        let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": controller, "uid": controller, "controller": true});
+        let metadata = json!({"name": name, "ownerReferences": [owner]});
+        let mut pod =
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+        pod["spec"]["containers"] = json!([{"name": "a", "image": "registry.example/a:1"}]);
+        (format!("/api/v1/namespaces/{}/pods", ns.name), pod)
+    };
+    let many = (0..MANY).map(|at| pod(format!("many-{at:04}"), "one", json!({"hostPID": true})));
+    let late = pod("z-late".to_owned(), "other", json!({"hostIPC": true}));
+    cluster.create_all(many.chain([late]));
+
+    let output = cluster.kubectl().run(&[
+        "label",
+        "namespace",
+        &ns.name,
+        "pod-security.kubernetes.io/enforce=baseline",
+    ]);
+    output.expect_success();
+    let warnings: Vec<String> = output
+        .warnings()
+        .into_iter()
+        .map(|it| ns.redact(it))
+        .collect();
+    // Within a second: on a busy machine fewer are looked at, and that is said too.
+    let [limit, violate, rest @ ..] = &warnings[..] else {
+        unreachable!("{output}")
+    };
+    assert!(
+        limit.starts_with("new PodSecurity enforce level only checked against the first "),
+        "{output}"
+    );
+    assert!(limit.ends_with(" of 3006 existing pods"), "{output}");
+    assert_eq!(
+        violate,
+        "existing pods in namespace \"NAMESPACE\" violate the new PodSecurity enforce level \"baseline:latest\""
+    );
+    assert!(
+        rest[0].starts_with("many-0000 (and ")
+            && rest[0].ends_with(" other pods): host namespaces"),
+        "{output}"
+    );
 }

@@ -73,6 +73,8 @@ async fn metrics_are_told_as_open_metrics() {
         "podgate_policy_reload_total{result=\"error\"} 0",
         "podgate_policies_loaded 0",
         "podgate_policies_stale 0",
+        "pod_security_evaluations_total{decision=\"allow\",policy_level=\"privileged\",policy_version=\"latest\",mode=\"enforce\",request_operation=\"update\",resource=\"pod\",subresource=\"\"} 0",
+        "pod_security_exemptions_total{request_operation=\"create\",resource=\"controller\",subresource=\"\"} 0",
         "# EOF",
     ] {
         assert!(
