@@ -5,6 +5,9 @@
 #[allow(dead_code, reason = "the budgets are for the gate")]
 mod workload;
 
+#[path = "pod_security.rs"]
+mod pod_security;
+
 use divan::Bencher;
 use divan::counter::BytesCount;
 

@@ -48,20 +48,20 @@ struct Request<'a> {
 }
 
 /// What a Pod is built from.
-struct Shape {
-    init: usize,
-    regular: usize,
+pub(crate) struct Shape {
+    pub(crate) init: usize,
+    pub(crate) regular: usize,
     /// Environment variables a container.
-    env: usize,
+    pub(crate) env: usize,
     /// Entries in `managedFields` a container, beyond those of its fields.
-    managed: usize,
-    context: &'static str,
-    pod_context: &'static str,
+    pub(crate) managed: usize,
+    pub(crate) context: &'static str,
+    pub(crate) pod_context: &'static str,
 }
 
 const RESTRICTED: &str = "{mode: enforce, level: restricted}";
-const GOOD: &str = r#"{"capabilities":{"drop":["ALL"]},"runAsNonRoot":true,"readOnlyRootFilesystem":true,"allowPrivilegeEscalation":false}"#;
-const GOOD_POD: &str = r#"{"runAsUser":1000,"runAsNonRoot":true,"fsGroup":1000,"seccompProfile":{"type":"RuntimeDefault"}}"#;
+pub(crate) const GOOD: &str = r#"{"capabilities":{"drop":["ALL"]},"runAsNonRoot":true,"readOnlyRootFilesystem":true,"allowPrivilegeEscalation":false}"#;
+pub(crate) const GOOD_POD: &str = r#"{"runAsUser":1000,"runAsNonRoot":true,"fsGroup":1000,"seccompProfile":{"type":"RuntimeDefault"}}"#;
 
 const SMALL: Shape = Shape {
     init: 1,
@@ -218,13 +218,17 @@ fn policies(specs: &[String]) -> PolicySet {
 }
 
 fn review(shape: &Shape) -> String {
+    review_of("", "pods", &pod(shape))
+}
+
+/// The CREATE of an object as that resource of the group.
+pub(crate) fn review_of(group: &str, resource: &str, object: &str) -> String {
     format!(
-        r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"f0453ed3-af48-4cdb-a91c-fac62bbba281","kind":{{"group":"","version":"v1","kind":"Pod"}},"resource":{{"group":"","version":"v1","resource":"pods"}},"requestKind":{{"group":"","version":"v1","kind":"Pod"}},"requestResource":{{"group":"","version":"v1","resource":"pods"}},"name":"web-7d4b9c6f5-x2x9k","namespace":"shop","operation":"CREATE","userInfo":{{"username":"system:serviceaccount:kube-system:replicaset-controller","uid":"3c1c7a0e-0d0f-4b57-9d2b-1f0a6a3f5e11","groups":["system:serviceaccounts","system:serviceaccounts:kube-system","system:authenticated"]}},"object":{},"oldObject":null,"dryRun":false,"options":{{"kind":"CreateOptions","apiVersion":"meta.k8s.io/v1"}}}}}}"#,
-        pod(shape)
+        r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"f0453ed3-af48-4cdb-a91c-fac62bbba281","kind":{{"group":"{group}","version":"v1","kind":"Any"}},"resource":{{"group":"{group}","version":"v1","resource":"{resource}"}},"requestKind":{{"group":"{group}","version":"v1","kind":"Any"}},"requestResource":{{"group":"{group}","version":"v1","resource":"{resource}"}},"name":"web-7d4b9c6f5-x2x9k","namespace":"shop","operation":"CREATE","userInfo":{{"username":"system:serviceaccount:kube-system:replicaset-controller","uid":"3c1c7a0e-0d0f-4b57-9d2b-1f0a6a3f5e11","groups":["system:serviceaccounts","system:serviceaccounts:kube-system","system:authenticated"]}},"object":{object},"oldObject":null,"dryRun":false,"options":{{"kind":"CreateOptions","apiVersion":"meta.k8s.io/v1"}}}}}}"#
     )
 }
 
-fn pod(shape: &Shape) -> String {
+pub(crate) fn pod(shape: &Shape) -> String {
     let list = |kind: &str, count| {
         let all: Vec<_> = (0..count)
             .map(|at| container(&format!("{kind}-{at}"), shape))
