@@ -115,12 +115,12 @@ fn pods() -> Vec<String> {
     let pod = pod(&BASELINE);
     assert!((18_000..19_500).contains(&pod.len()), "{}", pod.len());
     let owner = r#""uid":"0f1d7c1e-9f0a-4a3b-8d5f-6f4c2b7a9e10","controller":true"#;
-    let owned = |with: &str| pod.replacen(owner, with, 1);
     let kinds = [
-        owned(r#""uid":"a","controller":true"#),
-        owned(r#""uid":"b","controller":true"#),
-        owned(r#""uid":"c","controller":false"#),
-    ];
+        r#""uid":"a","controller":true"#,
+        r#""uid":"b","controller":true"#,
+        r#""uid":"c","controller":false"#,
+    ]
+    .map(|other| pod.replacen(owner, other, 1));
     kinds.into_iter().cycle().take(PODS).collect()
 }
 
