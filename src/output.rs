@@ -6,6 +6,7 @@ pub mod json;
 pub mod pod_security;
 pub mod rejection;
 pub mod results;
+pub mod sarif;
 pub mod text;
 pub mod warning;
 

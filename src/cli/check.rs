@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::output::{human, json};
+use crate::output::{human, json, sarif};
 use crate::policy::{PolicySet, shipped};
 use crate::server::directory;
 
@@ -45,6 +45,8 @@ pub enum Format {
     Human,
     /// For programs: everything that is known
     Json,
+    /// For code hosts, which show it beside the lines of a change
+    Sarif,
 }
 
 /// Runs it.
@@ -102,6 +104,7 @@ fn write(format: Format, manifests: &Manifests<'_>, color: bool) -> io::Result<(
     match format {
         Format::Human => human::write(results, &manifests.sources, color, &mut out),
         Format::Json => json::write(results, &mut out),
+        Format::Sarif => sarif::write(results, &mut out),
     }?;
     out.flush()
 }
