@@ -1,7 +1,7 @@
 //! Controls: one thing each that a policy can require of a Pod, one file each, and what a policy can inject.
 //!
 //! A control is parameters and a pure check on the [`PodView`]; it knows nothing of policies, modes or wire formats.
-//! To add one: a file in `control/`, and one line in the registry below.
+//! To add one: a file in `control/`, and one line in the registry below, with what it asks for in a sentence.
 
 pub mod finding;
 mod listing;
@@ -70,7 +70,7 @@ impl Target<'_> {
 }
 
 macro_rules! controls {
-    ($($module:ident::$type:ident),* $(,)?) => {
+    ($($module:ident::$type:ident: $summary:literal),* $(,)?) => {
         $(pub mod $module;)*
 
         /// Any control with its parameters. Two that are equal judge alike, so a policy set keeps one of them.
@@ -82,6 +82,15 @@ macro_rules! controls {
 
         /// Every control's name, in the order in which findings are shown.
         pub const NAMES: &[&str] = &[$(<$module::$type as Control>::NAME),*];
+
+        /// What the control of that name asks for, in a sentence.
+        #[must_use]
+        pub fn summary(name: &str) -> Option<&'static str> {
+            $(if name == <$module::$type as Control>::NAME {
+                return Some($summary);
+            })*
+            None
+        }
 
         impl AnyControl {
             /// As policies name it.
@@ -115,28 +124,28 @@ macro_rules! controls {
 
 // The registry. Its order is the order of findings: what endangers the node first.
 controls! {
-    privileged::Privileged,
-    capabilities::Capabilities,
-    allow_privilege_escalation::AllowPrivilegeEscalation,
-    proc_mount::ProcMount,
-    host_namespaces::HostNamespaces,
-    windows_host_process::WindowsHostProcess,
-    volumes::Volumes,
-    host_ports::HostPorts,
-    sysctls::Sysctls,
-    probe_hosts::ProbeHosts,
-    run_as_non_root::RunAsNonRoot,
-    read_only_root_filesystem::ReadOnlyRootFilesystem,
-    run_as_user::RunAsUser,
-    seccomp::Seccomp,
-    app_armor::AppArmor,
-    se_linux::SeLinux,
-    run_as_group::RunAsGroup,
-    fs_group::FsGroup,
-    supplemental_groups::SupplementalGroups,
-    host_users::HostUsers,
-    runtime_class::RuntimeClass,
-    automount_service_account_token::AutomountServiceAccountToken,
+    privileged::Privileged: "No container has all the powers of the node.",
+    capabilities::Capabilities: "Containers have dropped the capabilities that must be dropped, and add only allowed ones.",
+    allow_privilege_escalation::AllowPrivilegeEscalation: "No process gains more privileges than its parent has.",
+    proc_mount::ProcMount: "The masked parts of /proc stay masked.",
+    host_namespaces::HostNamespaces: "The Pod shares no namespace of the node.",
+    windows_host_process::WindowsHostProcess: "No Windows container is a process of the node.",
+    volumes::Volumes: "The Pod mounts only what it is allowed to.",
+    host_ports::HostPorts: "No container takes a port of the node.",
+    sysctls::Sysctls: "Only kernel parameters that stay inside the Pod are set.",
+    probe_hosts::ProbeHosts: "Probes and lifecycle handlers call the Pod itself and nobody else.",
+    run_as_non_root::RunAsNonRoot: "Containers are started only as another user than root.",
+    read_only_root_filesystem::ReadOnlyRootFilesystem: "No container can write to its root filesystem.",
+    run_as_user::RunAsUser: "Containers run as an allowed user.",
+    seccomp::Seccomp: "Containers run under an allowed seccomp profile.",
+    app_armor::AppArmor: "Containers run under an allowed AppArmor profile.",
+    se_linux::SeLinux: "SELinux options are those that are allowed.",
+    run_as_group::RunAsGroup: "Containers run as an allowed group.",
+    fs_group::FsGroup: "Volumes belong to an allowed group.",
+    supplemental_groups::SupplementalGroups: "Containers get only allowed further groups.",
+    host_users::HostUsers: "The Pod has a user namespace of its own.",
+    runtime_class::RuntimeClass: "The Pod runs in an allowed runtime class.",
+    automount_service_account_token::AutomountServiceAccountToken: "The Pod gets no token of its service account unasked.",
 }
 
 macro_rules! injections {

@@ -1,9 +1,12 @@
 //! Findings and decisions as people and machines read them; one wording everywhere.
 
 pub mod group;
+pub mod human;
+pub mod json;
 pub mod pod_security;
 pub mod rejection;
 pub mod results;
+pub mod sarif;
 pub mod text;
 pub mod warning;
 
@@ -24,15 +27,6 @@ pub struct Object<'a> {
 
 impl std::fmt::Display for Object<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ", self.kind.name())?;
-        if !self.namespace.is_empty() {
-            write!(f, "{}/", text::clean(self.namespace, 63))?;
-        }
-        let name = if self.name.is_empty() {
-            "(no name yet)"
-        } else {
-            self.name
-        };
-        write!(f, "{}", text::clean(name, 253))
+        f.write_str(&text::title(self.kind.name(), self.namespace, self.name))
     }
 }

@@ -14,6 +14,7 @@ use crate::document::{Problem, Source, render};
 pub use matching::{Match, Selected};
 pub use source::pod_security::{Options, PodSecurity};
 
+use level::{Level, Version};
 use source::Document;
 
 /// How many problems of one file are told. Whoever mends so many sees the others next time.
@@ -240,6 +241,29 @@ impl PolicySet {
         Ok(set)
     }
 
+    /// The levels of the Pod Security Standards at that version, each a policy of that name which enforces it everywhere,
+    /// also on templates: to ask which level forbids what.
+    #[must_use]
+    pub fn of_levels(version: Version) -> Self {
+        let drafts = [
+            ("baseline", Level::Baseline),
+            ("restricted", Level::Restricted),
+        ];
+        let drafts = drafts.map(|(name, level)| Draft {
+            name: name.to_owned(),
+            docs: None,
+            workloads: Workloads::UpTo(Mode::Enforce),
+            matching: Match::default(),
+            controls: level::controls(level, version)
+                .into_iter()
+                .map(|it| (it, Mode::Enforce))
+                .collect(),
+            injections: Vec::new(),
+        });
+        let hash = fingerprint(["levels", &version.to_string()]);
+        Self::compile(drafts.into(), hash)
+    }
+
     fn compile(mut drafts: Vec<Draft>, hash: String) -> Self {
         // By name, so that the order of files changes nothing.
         drafts.sort_by(|one, two| one.name.cmp(&two.name));
@@ -370,17 +394,18 @@ pub fn shipped() -> Result<PolicySet, LoadError> {
     PolicySet::load("the shipped policies", &files)
 }
 
-/// FNV-1a over names and texts: a fingerprint, not a proof.
 fn hash(files: &[(String, String)]) -> String {
+    fingerprint(files.iter().flat_map(|(name, text)| [name.as_str(), text]))
+}
+
+/// FNV-1a over texts: a fingerprint, not a proof. The same on every machine and in every release.
+#[must_use]
+pub fn fingerprint<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     let mut state: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut feed = |bytes: &[u8]| {
-        for &byte in bytes.iter().chain(&[0]) {
+    for text in texts {
+        for &byte in text.as_bytes().iter().chain(&[0]) {
             state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
-    };
-    for (name, text) in files {
-        feed(name.as_bytes());
-        feed(text.as_bytes());
     }
     format!("{state:016x}")
 }

@@ -59,7 +59,7 @@ pub fn render_excerpt(source: &Source, excerpt: &Excerpt, color: bool) -> String
     let (line, range) = source.first_line_of(excerpt.span);
     let label = (!excerpt.label.is_empty()).then_some(excerpt.label.as_str());
     // The renderer replaces control characters everywhere but here.
-    let path = source.name.replace(char::is_control, "\u{fffd}");
+    let path = source.name.replace(is_unsafe, "\u{fffd}");
     let helps = excerpt
         .helps
         .iter()
@@ -88,6 +88,12 @@ pub fn render_excerpt(source: &Source, excerpt: &Excerpt, color: bool) -> String
         Renderer::plain()
     };
     renderer.render(&report)
+}
+
+/// Control characters, and marks that change the direction of what is read.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -195,7 +201,7 @@ warning: hostNetwork must be false
 
     #[test]
     fn control_characters_of_the_source_do_not_reach_the_terminal() {
-        let source = Source::new("x\u{1b}.yaml", "a: \u{1b}[31m\u{202e}\n");
+        let source = Source::new("x\u{1b}\u{202e}.yaml", "a: \u{1b}[31m\u{202e}\n");
         let problem = Problem::new(Span::new(3, 4), "a\u{1b}[0m");
         let rendered = render(&source, &[problem], false);
         assert!(!rendered.contains(['\u{1b}', '\u{202e}']), "{rendered}");

@@ -37,6 +37,24 @@ impl Source {
         (line.number, before.chars().count() + 1)
     }
 
+    /// The byte at that line and column, as [`Self::line_col`] counts them; a column behind the end of its line is the
+    /// end. `None` if there is no such line.
+    #[must_use]
+    pub fn offset(&self, line: usize, column: usize) -> Option<usize> {
+        let mut breaks = memchr::memchr_iter(b'\n', self.text.as_bytes());
+        let start = match line {
+            0 => return None,
+            1 => 0,
+            _ => breaks.nth(line - 2)? + 1,
+        };
+        let line = self.line(start);
+        let rest = self.text.get(line.start..)?;
+        let end = memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+        let mut chars = rest.get(..end)?.char_indices();
+        let at = chars.nth(column.saturating_sub(1));
+        Some(line.start + at.map_or(end, |(at, _)| at))
+    }
+
     /// The line that holds a byte. A byte-order mark belongs to no line.
     pub(super) fn line(&self, offset: usize) -> Line<'_> {
         let offset = self.text.floor_char_boundary(offset);
@@ -111,6 +129,23 @@ mod tests {
                 "{text:?} at {offset}"
             );
         }
+    }
+
+    #[test]
+    fn line_and_column_lead_back_to_the_byte() {
+        for text in ["", "a\nbc\n", "a\r\nbc\r\n", "é🦀: x\né", "\u{feff}a: b\nc"] {
+            let source = Source::new("x.yaml", text);
+            let offsets = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+            for offset in offsets.filter(|at| !text[*at..].starts_with('\u{feff}')) {
+                let (line, column) = source.line_col(offset);
+                assert_eq!(source.offset(line, column), Some(offset), "{text:?}");
+            }
+            assert_eq!(source.offset(0, 1), None);
+            assert_eq!(source.offset(9, 1), None);
+        }
+        let source = Source::new("x.yaml", "a\nbc\n");
+        assert_eq!(source.offset(1, 9), Some(1));
+        assert_eq!(source.offset(2, 0), Some(2));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::pod::effective::Origin;
 use crate::pod::{ContainerList, Kind};
 use crate::policy::Policy;
 
-use super::text::{MAX_VALUE, clean, quoted};
+use super::text::{self, MAX_VALUE, clean};
 
 /// One item of a message: one control, broken in the same way at one or more places.
 pub struct Group<'d, 's> {
@@ -81,7 +81,7 @@ impl<'d, 's> Group<'d, 's> {
     fn who_of(&self, most: usize) -> String {
         match &self.first().finding.subject {
             Subject::Pod => String::new(),
-            Subject::Volume { name, .. } => format!("volume \"{}\": ", clean(name, MAX_VALUE)),
+            Subject::Volume { name, .. } => text::who("volume", &[name], most),
             Subject::Container { .. } => {
                 let names: Vec<&str> = self
                     .members
@@ -91,16 +91,7 @@ impl<'d, 's> Group<'d, 's> {
                         _ => None,
                     })
                     .collect();
-                let noun = if names.len() == 1 {
-                    "container"
-                } else {
-                    "containers"
-                };
-                let shown = quoted(names.iter().copied().take(most));
-                match names.len().saturating_sub(most) {
-                    0 => format!("{noun} {shown}: "),
-                    more => format!("{noun} {shown} and {more} more: "),
-                }
+                text::who("container", &names, most)
             }
         }
     }
@@ -172,7 +163,7 @@ impl<'d, 's> Group<'d, 's> {
 }
 
 /// Ascending numbers, three or more in a row as a range: `0,1,4-7`.
-fn ranges(numbers: &[usize]) -> String {
+pub(super) fn ranges(numbers: &[usize]) -> String {
     numbers
         .chunk_by(|one, next| one + 1 == *next)
         .map(|run| match run {

@@ -7,7 +7,7 @@ use crate::policy::Policy;
 
 use super::Object;
 use super::group::{Group, group};
-use super::text::{MAX_VALUE, clean, count, quoted};
+use super::text::{self, MAX_VALUE, clean, count, quoted};
 
 /// Items shown before the rest is only counted.
 const MAX_ITEMS: usize = 8;
@@ -153,13 +153,5 @@ pub fn pod_policy_names(item: &Group<'_, '_>) -> String {
 }
 
 fn names(policies: &[&Policy]) -> String {
-    let noun = if policies.len() == 1 {
-        "policy"
-    } else {
-        "policies"
-    };
-    format!(
-        "{noun} {}",
-        quoted(policies.iter().map(|it| it.name.as_str()))
-    )
+    text::policies(policies.iter().map(|it| it.name.as_str()))
 }

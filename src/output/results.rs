@@ -4,16 +4,28 @@
 //! interface: names and shapes change only with `apiVersion`, and every list is in an order that depends on the content
 //! alone.
 
+mod build;
+mod count;
+mod item;
+mod place;
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Mode;
 
+pub use item::{Item, items};
+pub use place::span_of;
+
 /// The `apiVersion` of [`Results`].
 pub const API_VERSION: &str = "podgate.dev/v1alpha1";
 /// The `kind` of [`Results`].
 pub const KIND: &str = "Results";
+/// The [`Finding::source`] that is no path.
+pub const ANNOTATION: &str = "annotation";
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

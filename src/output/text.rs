@@ -12,9 +12,9 @@ pub fn clean(text: &str, most: usize) -> String {
             out.push('…');
             break;
         }
-        // Direction marks could make a message read as something else.
+        // Direction marks could make a message read as something else; what is no character at all breaks XML.
         if c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
         {
             out.extend(c.escape_unicode());
         } else {
@@ -42,6 +42,48 @@ pub fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         .map(|name| format!("\"{}\"", clean(name, MAX_VALUE)))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// Who is meant, to be read in front of a field: `containers "a", "b": `, beyond `most` only counted; nothing for none.
+#[must_use]
+pub fn who(noun: &str, names: &[&str], most: usize) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let plural = if names.len() == 1 { "" } else { "s" };
+    let shown = quoted(names.iter().copied().take(most));
+    match names.len().saturating_sub(most) {
+        0 => format!("{noun}{plural} {shown}: "),
+        more => format!("{noun}{plural} {shown} and {more} more: "),
+    }
+}
+
+/// `policy "a"`, `policies "a", "b"`.
+#[must_use]
+pub fn policies<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let noun = if names.len() == 1 {
+        "policy"
+    } else {
+        "policies"
+    };
+    format!("{noun} {}", quoted(names))
+}
+
+/// What an object is called: `Deployment shop/web`.
+#[must_use]
+pub fn title(kind: &str, namespace: &str, name: &str) -> String {
+    let slash = if namespace.is_empty() { "" } else { "/" };
+    let name = if name.is_empty() {
+        "(no name yet)"
+    } else {
+        name
+    };
+    format!(
+        "{} {}{slash}{}",
+        clean(kind, 63),
+        clean(namespace, 63),
+        clean(name, 253)
+    )
 }
 
 #[cfg(test)]
