@@ -6,6 +6,7 @@ pub mod effective;
 pub mod json;
 pub mod kind;
 pub mod listed;
+pub mod object;
 pub mod text;
 pub mod view;
 pub mod volume;

@@ -5,7 +5,6 @@ mod count;
 mod envelope;
 mod existing;
 mod namespace;
-pub mod object;
 pub mod request;
 pub mod response;
 

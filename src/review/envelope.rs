@@ -9,8 +9,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::object::{Object, ObjectSeed};
 use crate::decision::{Operation, request::is_ignored};
+use crate::pod::object::{Object, ObjectSeed};
 use crate::pod::text::null_default;
 use crate::pod::{Kind, Text, json};
 

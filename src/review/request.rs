@@ -12,8 +12,8 @@ use super::count::Count;
 use super::envelope::{AdmissionRequest, AdmissionReview, Carried};
 use super::existing::Existing;
 use super::namespace::{self, Verdict};
-use super::object::Object;
 use super::response::{Answer, deny, unlooked};
+use crate::pod::object::Object;
 
 /// A review that has been read, its objects still raw.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use std::{env, thread};
 use podgate::control::{AnyControl, Findings};
 use podgate::output::pod_security::{Violation, violations};
 use podgate::pod::Kind;
+use podgate::pod::object::Object;
 use podgate::policy::level::{Level, Version, pod_security};
-use podgate::review::object::Object;
 use serde::Deserialize;
 
 use super::oracle::{self, Oracle};

@@ -14,8 +14,8 @@ use crate::output::human::Sources;
 use crate::output::results::{Failure, Fate, Object, Place, Results, Skipped};
 use crate::output::text::title;
 use crate::pod::Kind;
+use crate::pod::object;
 use crate::policy::{PolicySet, level::Version};
-use crate::review::object;
 
 /// Standard input, as results name it.
 const STDIN: &str = "<stdin>";

@@ -1,9 +1,9 @@
-//! The object of a review: a Pod, or the pod template inside a workload.
+//! An object that carries a Pod: the Pod itself, or the pod template inside a workload.
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer};
 
-use crate::pod::view::Metadata;
-use crate::pod::{Kind, PodView, json};
+use super::view::Metadata;
+use super::{Kind, PodView, json};
 
 /// A decoded object.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ struct JobTemplate<'a> {
 }
 
 /// Reads an object of that kind, or `null`, from any deserializer.
-pub(super) struct ObjectSeed(pub(super) Kind);
+pub(crate) struct ObjectSeed(pub(crate) Kind);
 
 // === impl Object ===
 
