@@ -42,7 +42,7 @@ impl Cluster {
 }
 
 /// A name as one segment of a path, whatever a stranger wrote into a review.
-fn segment(name: &str) -> String {
+pub(crate) fn segment(name: &str) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
     let encoded = name.bytes().map(|byte| {
         if is_plain(&byte) {

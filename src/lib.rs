@@ -10,6 +10,8 @@ pub mod document;
 pub mod output;
 pub mod pod;
 pub mod policy;
+#[cfg(feature = "net")]
+pub mod report;
 pub mod review;
 #[cfg(feature = "net")]
 pub mod server;

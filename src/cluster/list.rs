@@ -3,6 +3,8 @@
 //! No object is decoded here, and one page is held at a time: what a list costs follows the size of a page, not the
 //! number of objects. Every page of a list is of the same moment, for as long as the API server keeps it.
 
+use std::time::Duration;
+
 use kube::{
     Client,
     api::ListParams,
@@ -63,6 +65,27 @@ struct Metadata {
     #[serde(default, deserialize_with = "null_default")]
     r#continue: String,
     remaining_item_count: Option<u64>,
+}
+
+// === impl ListError ===
+
+impl ListError {
+    /// When to ask again, if this passes by itself: after `pause`, unless the API server says how long it takes.
+    #[must_use]
+    pub fn retry_after(&self, pause: Duration) -> Option<Duration> {
+        let Self::Api(error) = self else {
+            return None;
+        };
+        match &**error {
+            kube::Error::Api(status) if status.code == 429 || status.code >= 500 => {
+                let told = status.details.as_ref().map(|it| it.retry_after_seconds);
+                let told = told.filter(|it| *it > 0).map(u64::from);
+                Some(told.map_or(pause, Duration::from_secs))
+            }
+            kube::Error::HyperError(_) | kube::Error::Service(_) => Some(pause),
+            _ => None,
+        }
+    }
 }
 
 // === impl Pages ===

@@ -1,0 +1,444 @@
+//! Reads what runs, list by list, and judges it on the way.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kube::{Client, api::ListParams};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::list::{ListError, Page, Pages};
+use crate::cluster::segment;
+use crate::output::results::{Failure, Results, Skipped};
+use crate::pod::Kind;
+use crate::pod::listed::Listed;
+
+use super::judge::{Judge, Labels};
+use super::owners::OwnerRef;
+use super::rollup::Rollup;
+
+/// Objects of one page.
+const PAGE: u32 = 250;
+/// How often a page is asked for before the list is given up.
+const ATTEMPTS: u32 = 6;
+/// The first pause before asking again; each is twice the one before.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The longest that an API server may make us wait for one page.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often a list that expired is begun again.
+const RESTARTS: u32 = 3;
+
+/// The workloads, from the top: an owner is read before what it owns, so that one that goes on meanwhile is not missed.
+const WORKLOADS: [Kind; 8] = [
+    Kind::Deployment,
+    Kind::StatefulSet,
+    Kind::DaemonSet,
+    Kind::CronJob,
+    Kind::ReplicaSet,
+    Kind::Job,
+    Kind::ReplicationController,
+    Kind::PodTemplate,
+];
+
+/// What is looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// These namespaces; all if there are none.
+    pub namespaces: Vec<String>,
+    /// Of these labels, Pods and workloads alike.
+    pub labels: Option<String>,
+    /// Pods with these fields. Of workloads then only those that own one.
+    pub fields: Option<String>,
+}
+
+/// How far it has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'p> {
+    /// What is being read: `pods`.
+    pub what: &'p str,
+    /// Objects of it that have been judged.
+    pub done: u64,
+    /// How many more there are, if it is known.
+    pub remaining: Option<u64>,
+}
+
+/// One scan.
+pub struct Scan<'s> {
+    client: Client,
+    judge: &'s Judge,
+    selection: Selection,
+    stop: CancellationToken,
+    progress: Box<dyn FnMut(Progress<'_>) + Send + 's>,
+    namespaces: BTreeMap<String, Labels>,
+    results: Results,
+}
+
+/// What one list has given so far; thrown away if the list has to be begun again.
+#[derive(Default)]
+struct Batch {
+    rollup: Rollup,
+    namespaces: BTreeMap<String, Labels>,
+    seen: u64,
+    ended: u64,
+    /// Workloads that others manage and that nobody else reads, by why.
+    unknown_owners: BTreeMap<String, u64>,
+    failures: Vec<Failure>,
+}
+
+// === impl Selection ===
+
+impl Selection {
+    /// In words, for the report.
+    fn words(&self) -> Vec<String> {
+        let namespaces = match &self.namespaces[..] {
+            [] => vec!["all namespaces".to_owned()],
+            some => some.iter().map(|it| format!("namespace {it}")).collect(),
+        };
+        let labels = self.labels.iter().map(|it| format!("labels {it}"));
+        let fields = self.fields.iter().map(|it| format!("fields {it}"));
+        namespaces.into_iter().chain(labels).chain(fields).collect()
+    }
+}
+
+// === impl Scan ===
+
+impl<'s> Scan<'s> {
+    /// A scan that ends early, incomplete, when `stop` says so.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        judge: &'s Judge,
+        selection: Selection,
+        stop: CancellationToken,
+        progress: impl FnMut(Progress<'_>) + Send + 's,
+    ) -> Self {
+        let mut results = Results::new("audit", judge.set());
+        results.run.selection = selection.words();
+        results.run.as_enforce = judge.as_enforce();
+        Self {
+            client,
+            judge,
+            selection,
+            stop,
+            progress: Box::new(progress),
+            namespaces: BTreeMap::new(),
+            results,
+        }
+    }
+
+    /// Reads and judges everything. What cannot be read is in the results as an error.
+    pub async fn run(mut self) -> Results {
+        match self.client.apiserver_version().await {
+            Ok(version) => self.results.run.cluster = Some(version.git_version),
+            Err(error) => self.fail("version of the cluster", &error.to_string()),
+        }
+        self.namespaces().await;
+        let mut rollup = Rollup::default();
+        for namespace in self.places() {
+            self.pods(namespace.as_deref(), &mut rollup).await;
+            for kind in WORKLOADS {
+                self.workloads(kind, namespace.as_deref(), &mut rollup)
+                    .await;
+            }
+        }
+        let (objects, namespaces) = rollup.finish(&self.namespaces);
+        self.results.objects = objects;
+        self.results.namespaces = namespaces;
+        self.results.sort();
+        self.results.count();
+        self.results
+    }
+
+    /// Where to read: everywhere at once, or namespace by namespace.
+    fn places(&self) -> Vec<Option<String>> {
+        match &self.selection.namespaces[..] {
+            [] => vec![None],
+            some => some.iter().cloned().map(Some).collect(),
+        }
+    }
+
+    async fn namespaces(&mut self) {
+        for name in self.places() {
+            let params = match &name {
+                None => ListParams::default(),
+                Some(name) => ListParams::default().fields(&format!("metadata.name={name}")),
+            };
+            let batch = self
+                .list(
+                    "namespaces",
+                    "/api/v1/namespaces",
+                    params,
+                    |_, _, batch, text| match Listed::decode(text) {
+                        Ok(it) => {
+                            let labels = it.metadata.labels.iter();
+                            let labels = labels
+                                .map(|(key, value)| (key.to_string(), value.to_string()))
+                                .collect();
+                            batch
+                                .namespaces
+                                .insert(it.metadata.name.to_string(), labels);
+                        }
+                        Err(error) => batch.fail("a namespace", &error.to_string()),
+                    },
+                )
+                .await;
+            if let Some(name) = &name
+                && batch.failures.is_empty()
+                && batch.namespaces.is_empty()
+            {
+                self.fail(&format!("namespace {name}"), "there is no such namespace");
+            }
+            self.namespaces.extend(batch.namespaces);
+            self.results.errors.extend(batch.failures);
+        }
+    }
+
+    async fn pods(&mut self, namespace: Option<&str>, rollup: &mut Rollup) {
+        let mut params = ListParams::default();
+        params.label_selector.clone_from(&self.selection.labels);
+        params.field_selector.clone_from(&self.selection.fields);
+        let path = path(Kind::Pod, namespace);
+        let batch = self.list("pods", &path, params, judge_pod).await;
+        self.keep("pods", batch, rollup);
+    }
+
+    async fn workloads(&mut self, kind: Kind, namespace: Option<&str>, rollup: &mut Rollup) {
+        let (what, path) = (kind.resource(), path(kind, namespace));
+        let owns = matches!(kind, Kind::ReplicaSet | Kind::Job);
+        let is_narrow = self.selection.labels.is_some() || self.selection.fields.is_some();
+        if owns && is_narrow {
+            // The owners of the Pods that were selected may not be selected themselves.
+            let batch =
+                self.list(what, &path, ListParams::default(), |_, _, batch, text| {
+                    match Listed::decode(text) {
+                        Ok(it) => batch.rollup.owners.add(&it),
+                        Err(error) => batch.fail(kind.name(), &error.to_string()),
+                    }
+                })
+                .await;
+            let owners = Batch { seen: 0, ..batch };
+            self.keep(what, owners, rollup);
+        }
+        if self.selection.fields.is_some() {
+            return;
+        }
+        let mut params = ListParams::default();
+        params.label_selector.clone_from(&self.selection.labels);
+        let batch = self
+            .list(what, &path, params, |judge, labels, batch, text| {
+                judge_workload(kind, judge, labels, batch, text);
+            })
+            .await;
+        self.keep(what, batch, rollup);
+    }
+
+    fn keep(&mut self, what: &str, batch: Batch, rollup: &mut Rollup) {
+        rollup.merge(batch.rollup);
+        let seen = self
+            .results
+            .summary
+            .scanned
+            .entry(what.to_owned())
+            .or_default();
+        *seen += batch.seen;
+        let skipped = &mut self.results.skipped;
+        skip(skipped, "Pods", "they have ended", batch.ended);
+        for (why, count) in batch.unknown_owners {
+            skip(skipped, what, &why, count);
+        }
+        self.results.errors.extend(batch.failures);
+    }
+
+    /// Reads one list to its end and hands each item on. Begins again when the list expires.
+    async fn list(
+        &mut self,
+        what: &str,
+        path: &str,
+        params: ListParams,
+        each: impl Fn(&Judge, &BTreeMap<String, Labels>, &mut Batch, &str),
+    ) -> Batch {
+        let name = format!("list of {what}");
+        let mut restarts = 0;
+        let mut pages = self.begin(path, &params);
+        let mut batch = Batch::default();
+        loop {
+            let page = match self.next(&mut pages).await {
+                Ok(Some(page)) => page,
+                Ok(None) => return batch,
+                Err(Broken::List(ListError::Expired)) if restarts < RESTARTS => {
+                    restarts += 1;
+                    pages = self.begin(path, &params);
+                    batch = Batch::default();
+                    continue;
+                }
+                Err(broken) => {
+                    let so_far = match batch.seen {
+                        0 => String::new(),
+                        seen => format!(" (after {seen} of them)"),
+                    };
+                    batch.fail(&name, &format!("{broken}{so_far}"));
+                    return batch;
+                }
+            };
+            for text in page.items() {
+                batch.seen += 1;
+                each(self.judge, &self.namespaces, &mut batch, text);
+            }
+            (self.progress)(Progress {
+                what,
+                done: batch.seen,
+                remaining: page.remaining,
+            });
+        }
+    }
+
+    fn begin(&self, path: &str, params: &ListParams) -> Pages {
+        Pages::new(self.client.clone(), path, params.clone().limit(PAGE))
+    }
+
+    /// The next page. What passes by itself is waited for: an API server that restarts, or has too much to do.
+    async fn next(&self, pages: &mut Pages) -> Result<Option<Page>, Broken> {
+        let mut pause = PAUSE;
+        let mut attempt = 1;
+        loop {
+            let page = tokio::select! {
+                page = pages.next() => page,
+                () = self.stop.cancelled() => return Err(Broken::Stopped),
+            };
+            let error = match page {
+                Ok(page) => return Ok(page),
+                Err(error) => error,
+            };
+            let Some(wait) = error.retry_after(pause).filter(|_| attempt < ATTEMPTS) else {
+                return Err(Broken::List(error));
+            };
+            tokio::select! {
+                () = sleep(wait.min(LONGEST_PAUSE)) => {}
+                () = self.stop.cancelled() => return Err(Broken::Stopped),
+            }
+            attempt += 1;
+            pause *= 2;
+        }
+    }
+
+    fn fail(&mut self, what: &str, why: &str) {
+        self.results.errors.push(failure(what, why));
+    }
+}
+
+/// Why a list was not read to its end.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error(transparent)]
+    List(ListError),
+    #[error("interrupted")]
+    Stopped,
+}
+
+// === impl Batch ===
+
+impl Batch {
+    fn fail(&mut self, what: &str, why: &str) {
+        self.failures.push(failure(what, why));
+    }
+}
+
+fn failure(what: &str, why: &str) -> Failure {
+    Failure {
+        what: what.to_owned(),
+        why: why.to_owned(),
+        place: None,
+    }
+}
+
+fn skip(skipped: &mut Vec<Skipped>, what: &str, why: &str, count: u64) {
+    if count == 0 {
+        return;
+    }
+    match skipped
+        .iter_mut()
+        .find(|it| it.what == what && it.why == why)
+    {
+        Some(known) => known.count += count,
+        None => skipped.push(Skipped {
+            what: what.to_owned(),
+            why: why.to_owned(),
+            count,
+            place: None,
+        }),
+    }
+}
+
+fn judge_pod(judge: &Judge, namespaces: &BTreeMap<String, Labels>, batch: &mut Batch, text: &str) {
+    let listed = match Listed::decode(text) {
+        Ok(listed) => listed,
+        Err(error) => return batch.fail("a Pod", &error.to_string()),
+    };
+    if listed.has_ended() {
+        batch.ended += 1;
+        return;
+    }
+    let labels = namespaces.get(&*listed.metadata.namespace);
+    match judge.judge(Kind::Pod, &listed, labels, text) {
+        Ok(Some(mut judged)) => {
+            if let Some(owner) = OwnerRef::of(&listed) {
+                batch.rollup.pods.entry(owner).or_default().add(judged);
+            } else {
+                judged.object.pods = 1;
+                batch.rollup.own.push(judged);
+            }
+        }
+        Ok(None) => {}
+        Err(error) => batch.fail(&named(Kind::Pod, &listed), &error.to_string()),
+    }
+}
+
+fn judge_workload(
+    kind: Kind,
+    judge: &Judge,
+    namespaces: &BTreeMap<String, Labels>,
+    batch: &mut Batch,
+    text: &str,
+) {
+    let listed = match Listed::decode(text) {
+        Ok(listed) => listed,
+        Err(error) => return batch.fail(&format!("a {}", kind.name()), &error.to_string()),
+    };
+    if let Some(owner) = OwnerRef::of(&listed) {
+        batch.rollup.owners.add(&listed);
+        if Kind::from_type(&owner.api_version, &owner.kind).is_none() {
+            let why = format!(
+                "{} manages them, which podgate does not know: only their Pods are judged",
+                owner.kind
+            );
+            *batch.unknown_owners.entry(why).or_default() += 1;
+        }
+        return;
+    }
+    let labels = namespaces.get(&*listed.metadata.namespace);
+    match judge.judge(kind, &listed, labels, text) {
+        Ok(Some(judged)) => batch.rollup.own.push(judged),
+        Ok(None) => {
+            let why = "they have no Pod template".to_owned();
+            *batch.unknown_owners.entry(why).or_default() += 1;
+        }
+        Err(error) => batch.fail(&named(kind, &listed), &error.to_string()),
+    }
+}
+
+fn named(kind: Kind, listed: &Listed<'_>) -> String {
+    let it = &listed.metadata;
+    format!("{} {}/{}", kind.name(), it.namespace, it.name)
+}
+
+fn path(kind: Kind, namespace: Option<&str>) -> String {
+    let group = match kind.group() {
+        "" => "/api/v1".to_owned(),
+        group => format!("/apis/{group}/v1"),
+    };
+    let resource = kind.resource();
+    match namespace {
+        None => format!("{group}/{resource}"),
+        Some(namespace) => format!("{group}/namespaces/{}/{resource}", segment(namespace)),
+    }
+}
