@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::output::{human, json, sarif};
+use crate::output::{human, json, junit, sarif};
 use crate::policy::{PolicySet, shipped};
 use crate::server::directory;
 
@@ -47,6 +47,8 @@ pub enum Format {
     Json,
     /// For code hosts, which show it beside the lines of a change
     Sarif,
+    /// For CI, which shows it as tests
+    Junit,
 }
 
 /// Runs it.
@@ -105,6 +107,7 @@ fn write(format: Format, manifests: &Manifests<'_>, color: bool) -> io::Result<(
         Format::Human => human::write(results, &manifests.sources, color, &mut out),
         Format::Json => json::write(results, &mut out),
         Format::Sarif => sarif::write(results, &mut out),
+        Format::Junit => junit::write(results, &mut out),
     }?;
     out.flush()
 }
