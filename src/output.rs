@@ -4,6 +4,7 @@ pub mod group;
 pub mod human;
 pub mod json;
 pub mod junit;
+pub mod markdown;
 pub mod pod_security;
 pub mod rejection;
 pub mod results;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::output::{human, json, junit, sarif};
+use crate::output::{human, json, junit, markdown, sarif};
 use crate::policy::{PolicySet, shipped};
 use crate::server::directory;
 
@@ -49,6 +49,8 @@ pub enum Format {
     Sarif,
     /// For CI, which shows it as tests
     Junit,
+    /// For a comment on a pull request
+    Markdown,
 }
 
 /// Runs it.
@@ -108,6 +110,7 @@ fn write(format: Format, manifests: &Manifests<'_>, color: bool) -> io::Result<(
         Format::Json => json::write(results, &mut out),
         Format::Sarif => sarif::write(results, &mut out),
         Format::Junit => junit::write(results, &mut out),
+        Format::Markdown => markdown::write(results, &mut out),
     }?;
     out.flush()
 }
