@@ -1,5 +1,6 @@
 //! Findings and decisions as people and machines read them; one wording everywhere.
 
+pub mod csv;
 pub mod group;
 pub mod human;
 pub mod json;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::output::{human, json, junit, markdown, sarif};
+use crate::output::{csv, human, json, junit, markdown, sarif};
 use crate::policy::{PolicySet, shipped};
 use crate::server::directory;
 
@@ -51,6 +51,8 @@ pub enum Format {
     Junit,
     /// For a comment on a pull request
     Markdown,
+    /// For a spreadsheet
+    Csv,
 }
 
 /// Runs it.
@@ -111,6 +113,7 @@ fn write(format: Format, manifests: &Manifests<'_>, color: bool) -> io::Result<(
         Format::Sarif => sarif::write(results, &mut out),
         Format::Junit => junit::write(results, &mut out),
         Format::Markdown => markdown::write(results, &mut out),
+        Format::Csv => csv::write(results, &mut out),
     }?;
     out.flush()
 }
