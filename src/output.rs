@@ -1,8 +1,11 @@
 //! Findings and decisions as people and machines read them; one wording everywhere.
 
+pub mod csv;
 pub mod group;
 pub mod human;
 pub mod json;
+pub mod junit;
+pub mod markdown;
 pub mod pod_security;
 pub mod rejection;
 pub mod results;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::output::{human, json, sarif};
+use crate::output::{csv, human, json, junit, markdown, sarif};
 use crate::policy::{PolicySet, shipped};
 use crate::server::directory;
 
@@ -47,6 +47,12 @@ pub enum Format {
     Json,
     /// For code hosts, which show it beside the lines of a change
     Sarif,
+    /// For CI, which shows it as tests
+    Junit,
+    /// For a comment on a pull request
+    Markdown,
+    /// For a spreadsheet
+    Csv,
 }
 
 /// Runs it.
@@ -105,6 +111,9 @@ fn write(format: Format, manifests: &Manifests<'_>, color: bool) -> io::Result<(
         Format::Human => human::write(results, &manifests.sources, color, &mut out),
         Format::Json => json::write(results, &mut out),
         Format::Sarif => sarif::write(results, &mut out),
+        Format::Junit => junit::write(results, &mut out),
+        Format::Markdown => markdown::write(results, &mut out),
+        Format::Csv => csv::write(results, &mut out),
     }?;
     out.flush()
 }

@@ -204,6 +204,18 @@ impl Object {
 // === impl Fate ===
 
 impl Fate {
+    /// As JSON has it: `podsRejected`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Recorded => "recorded",
+            Self::Warned => "warned",
+            Self::PodsRejected => "podsRejected",
+            Self::Rejected => "rejected",
+        }
+    }
+
     /// What would happen, to be read behind the object: `would be rejected`.
     #[must_use]
     pub fn would(self) -> &'static str {
@@ -249,6 +261,20 @@ mod tests {
             ("", "spec.hostPID".to_owned()),
         ];
         assert_eq!(told, expected.map(|(who, path)| (who.to_owned(), path)));
+    }
+
+    #[test]
+    fn a_fate_has_the_name_that_json_has() {
+        for fate in [
+            Fate::Clean,
+            Fate::Recorded,
+            Fate::Warned,
+            Fate::PodsRejected,
+            Fate::Rejected,
+        ] {
+            let json = serde_json::to_value(fate).ok();
+            assert_eq!(json, Some(fate.name().into()));
+        }
     }
 
     #[test]
