@@ -1,6 +1,7 @@
 //! Findings and decisions as people and machines read them; one wording everywhere.
 
 pub mod group;
+pub mod html;
 pub mod pod_security;
 pub mod rejection;
 pub mod results;

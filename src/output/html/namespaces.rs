@@ -1,0 +1,102 @@
+//! The ladder: how far each namespace is from the next level.
+
+use std::collections::HashSet;
+
+use super::markup::Markup;
+use super::{anchor, count, number};
+use crate::output::results::{LEVELS, Namespace, Results};
+
+pub(super) fn write(out: &mut Markup, results: &Results, ids: &[String]) {
+    if results.namespaces.is_empty() {
+        return;
+    }
+    let ids: HashSet<&str> = ids.iter().map(String::as_str).collect();
+    out.element("section", &[("id", "namespaces")], |out| {
+        out.leaf("h2", &[], "Readiness of the namespaces");
+        out.element("div", &[("class", "scroll")], |out| {
+            out.element("table", &[("class", "ladder")], |out| {
+                out.leaf("caption", &[], "The strictest level that would reject nothing of what runs, and what stands in the way of the next.");
+                out.element("thead", &[], |out| {
+                    out.element("tr", &[], |out| {
+                        for name in ["namespace", "workloads", LEVELS[0], LEVELS[1], LEVELS[2], "labels", "in the way"] {
+                            out.leaf("th", &[("scope", "col")], name);
+                        }
+                    });
+                });
+                out.element("tbody", &[], |out| {
+                    for namespace in &results.namespaces {
+                        row(out, namespace, &ids);
+                    }
+                });
+            });
+        });
+    });
+    out.line();
+}
+
+fn row(out: &mut Markup, namespace: &Namespace, ids: &HashSet<&str>) {
+    let at = |level: &str| LEVELS.iter().position(|it| *it == level).unwrap_or(0);
+    let ready = at(&namespace.ready_for);
+    let obstacles = namespace.obstacles.len() as u64;
+    out.element(
+        "tr",
+        &[("id", &anchor::of_namespace(&namespace.name))],
+        |out| {
+            out.leaf("th", &[("scope", "row")], &namespace.name);
+            out.leaf("td", &[("class", "n")], &number(namespace.workloads));
+            for (index, level) in LEVELS.iter().enumerate() {
+                if index <= ready {
+                    out.leaf("td", &[("class", "o")], "✓ ready");
+                } else if namespace.next.as_deref() == Some(level) {
+                    out.leaf(
+                        "td",
+                        &[("class", "w")],
+                        &format!("✗ {} in the way", number(obstacles)),
+                    );
+                } else {
+                    out.leaf("td", &[], "–");
+                }
+            }
+            out.element("td", &[], |out| {
+                let labels: Vec<String> = namespace
+                    .labels
+                    .iter()
+                    .map(|(key, value)| format!("{key}={value}"))
+                    .collect();
+                out.text(if labels.is_empty() { "none" } else { "" });
+                out.text(&labels.join(", "));
+                let enforced = namespace.labels.get("enforce").map_or(0, |it| at(it));
+                if ready > enforced {
+                    out.leaf(
+                        "small",
+                        &[("class", "o")],
+                        &format!(" enforce can be raised to {} today", namespace.ready_for),
+                    );
+                }
+            });
+            out.element("td", &[], |out| {
+                if obstacles == 0 {
+                    return out.text("nothing");
+                }
+                out.element("details", &[], |out| {
+                    out.leaf("summary", &[], &count(obstacles, "workload"));
+                    out.element("ul", &[], |out| {
+                        for it in &namespace.obstacles {
+                            out.element("li", &[], |out| {
+                                let id = anchor::of_object(&namespace.name, &it.kind, &it.name);
+                                let label = format!("{} {}", it.kind, it.name);
+                                if ids.contains(id.as_str()) {
+                                    out.leaf("a", &[("href", &format!("#{id}"))], &label);
+                                } else {
+                                    out.text(&label);
+                                }
+                                out.text(&format!(": {}", it.controls.join(", ")));
+                            });
+                        }
+                    });
+                });
+            });
+        },
+    );
+    out.line();
+}
