@@ -53,7 +53,7 @@ pub(super) fn write(out: &mut Markup, results: &Results, ids: &[String]) {
                         }
                         for name in &controls {
                             out.element("th", &[("scope", "col"), ("class", "v")], |out| {
-                                out.leaf("span", &[], name)
+                                out.leaf("span", &[], name);
                             });
                         }
                     });

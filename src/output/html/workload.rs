@@ -197,10 +197,10 @@ fn injected(out: &mut Markup, injected: &[Injected]) {
             for it in injected {
                 out.element("tr", &[], |out| {
                     out.element("th", &[("scope", "row")], |out| {
-                        out.leaf("code", &[], &it.path)
+                        out.leaf("code", &[], &it.path);
                     });
                     out.element("td", &[], |out| {
-                        out.leaf("code", &[], &it.value.to_string())
+                        out.leaf("code", &[], &it.value.to_string());
                     });
                     out.leaf("td", &[], &it.policy);
                 });
