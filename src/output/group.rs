@@ -172,7 +172,7 @@ impl<'d, 's> Group<'d, 's> {
 }
 
 /// Ascending numbers, three or more in a row as a range: `0,1,4-7`.
-fn ranges(numbers: &[usize]) -> String {
+pub(super) fn ranges(numbers: &[usize]) -> String {
     numbers
         .chunk_by(|one, next| one + 1 == *next)
         .map(|run| match run {

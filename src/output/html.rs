@@ -8,6 +8,7 @@ mod anchor;
 mod markup;
 mod matrix;
 mod namespaces;
+mod paths;
 mod verdict;
 mod workload;
 
@@ -18,7 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use super::results::{Fate, Finding, Results};
+use super::results::{Fate, Finding, Place, Results};
 use crate::policy::Mode;
 use markup::Markup;
 
@@ -114,6 +115,16 @@ fn fate(fate: Fate) -> (&'static str, &'static str) {
         Fate::Warned => ("warned", "w"),
         Fate::Recorded => ("recorded", "a"),
         Fate::Clean => ("clean", "o"),
+    }
+}
+
+/// `deploy/web.yaml:12:7`, or the file alone.
+fn at(place: &Place) -> String {
+    match place {
+        Place { file, line: 0, .. } => file.clone(),
+        Place {
+            file, line, column, ..
+        } => format!("{file}:{line}:{column}"),
     }
 }
 

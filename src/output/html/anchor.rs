@@ -27,6 +27,11 @@ pub(super) fn of_object(namespace: &str, kind: &str, name: &str) -> String {
     [namespace, kind, name].map(escaped).join("/")
 }
 
+/// The id of the first finding of a control in the object of that id.
+pub(super) fn of_control(id: &str, control: &str) -> String {
+    format!("{id}:{}", escaped(control))
+}
+
 /// The id of a namespace.
 pub(super) fn of_namespace(name: &str) -> String {
     format!("namespace/{}", escaped(name))
@@ -58,6 +63,7 @@ mod tests {
         assert_ne!(of_object("a/b", "c", "d"), of_object("a", "b/c", "d"));
         assert_ne!(of_object("a", "b", "/"), of_object("a", "b", "~2f"));
         assert_eq!(of_object("", "Pod", "\" ü"), "/Pod/~22~20~c3~bc");
+        assert_ne!(of_control("a/b/c", "2"), "a/b/c/2");
         assert_eq!(of_namespace("a b"), "namespace/a~20b");
     }
 }

@@ -74,6 +74,22 @@ impl Markup {
         self.escaped(text, Lines::Many);
     }
 
+    /// A path of fields, which may be broken before its dots.
+    pub(super) fn path(&mut self, path: &str) {
+        self.element("code", &[], |out| {
+            if path.len() > MAX_TEXT {
+                return out.text(path);
+            }
+            for (index, part) in path.split('.').enumerate() {
+                if index > 0 {
+                    out.void("wbr", &[]);
+                    out.constant(".");
+                }
+                out.text(part);
+            }
+        });
+    }
+
     /// What is part of the program: the style, the script.
     pub(super) fn constant(&mut self, text: &'static str) {
         self.0.push_str(text);
@@ -172,6 +188,19 @@ mod tests {
         }
         assert_eq!(written(|it| it.text("a\nb")), "a<i>\\u{a}</i>b");
         assert_eq!(written(|it| it.lines("a\n\tb")), "a\n\tb");
+    }
+
+    #[test]
+    fn a_path_breaks_before_its_dots() {
+        assert_eq!(
+            written(|it| it.path("spec.containers[0].<")),
+            "<code>spec<wbr>.containers[0]<wbr>.&lt;</code>"
+        );
+        let endless = ".".repeat(MAX_TEXT + 1);
+        assert_eq!(
+            written(|it| it.path(&endless)),
+            format!("<code>{}…</code>", &endless[1..])
+        );
     }
 
     #[test]

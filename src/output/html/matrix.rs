@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::markup::Markup;
-use super::{fate, number, outcome, rank};
+use super::{anchor, fate, number, outcome, rank};
 use crate::control::NAMES;
 use crate::output::results::{Finding, Object, Results};
 
@@ -16,16 +16,18 @@ pub(super) fn write(out: &mut Markup, results: &Results, ids: &[String]) {
         }
         out.element("p", &[("class", "key")], |out| {
             for (class, letter, word) in [
-                ("e", "E", "rejected"),
-                ("p", "P", "its Pods rejected"),
-                ("w", "W", "warned"),
-                ("a", "A", "recorded"),
+                ("e", "E", " rejected"),
+                ("p", "P", " its Pods rejected"),
+                ("w", "W", " warned"),
+                ("a", "A", " recorded"),
             ] {
-                out.leaf("b", &[("class", class)], letter);
-                out.text(&format!(" {word}  "));
+                out.element("span", &[], |out| {
+                    out.leaf("b", &[("class", class)], letter);
+                    out.text(word);
+                });
             }
             if results.run.since.is_some() {
-                out.text("* new since the earlier run");
+                out.leaf("span", &[], "* new since the earlier run");
             }
         });
         out.element(
@@ -115,7 +117,8 @@ fn row(out: &mut Markup, object: &Object, id: &str, controls: &[&str]) {
             };
             let (letter, class, _) = outcome(finding);
             out.element("td", &[("class", "m")], |out| {
-                out.leaf("b", &[("class", class)], letter);
+                let link = format!("#{}", anchor::of_control(id, control));
+                out.leaf("a", &[("class", class), ("href", &link)], letter);
                 if *new {
                     out.text("*");
                 }

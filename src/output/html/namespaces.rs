@@ -1,9 +1,10 @@
 //! The ladder: how far each namespace is from the next level.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 
 use super::markup::Markup;
-use super::{anchor, count, number};
+use super::{anchor, number};
 use crate::output::results::{LEVELS, Namespace, Results};
 
 pub(super) fn write(out: &mut Markup, results: &Results, ids: &[String]) {
@@ -79,7 +80,7 @@ fn row(out: &mut Markup, namespace: &Namespace, ids: &HashSet<&str>) {
                     return out.text("nothing");
                 }
                 out.element("details", &[], |out| {
-                    out.leaf("summary", &[], &count(obstacles, "workload"));
+                    out.leaf("summary", &[], &controls(namespace).join(", "));
                     out.element("ul", &[], |out| {
                         for it in &namespace.obstacles {
                             out.element("li", &[], |out| {
@@ -99,4 +100,18 @@ fn row(out: &mut Markup, namespace: &Namespace, ids: &HashSet<&str>) {
         },
     );
     out.line();
+}
+
+/// The controls that stand in the way, each with how many workloads break it, the commonest first.
+fn controls(namespace: &Namespace) -> Vec<String> {
+    let mut times: BTreeMap<&str, u64> = BTreeMap::new();
+    for control in namespace.obstacles.iter().flat_map(|it| &it.controls) {
+        *times.entry(control).or_default() += 1;
+    }
+    let mut controls: Vec<(&str, u64)> = times.into_iter().collect();
+    controls.sort_by_key(|(_, times)| Reverse(*times));
+    let said = controls
+        .iter()
+        .map(|(it, times)| format!("{it} {}", number(*times)));
+    said.collect()
 }

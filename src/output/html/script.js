@@ -2,21 +2,14 @@
 // Filters and sorts what the page shows. Its state is behind the "#", so that a link to it can be mailed.
 (() => {
   const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
-  const theme = make("button", { className: "theme", type: "button", textContent: "Light or dark" });
-  theme.onclick = () => {
+  const button = (textContent, onclick) => make("button", { type: "button", textContent, onclick });
+  const theme = button("light / dark", () => {
     const root = document.documentElement;
     const dark = root.className ? root.className === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.className = dark ? "light" : "dark";
-  };
+  });
+  theme.className = "theme";
   document.querySelector("header").append(theme);
-
-  const clipboard = navigator.clipboard;
-  for (const pre of clipboard ? document.querySelectorAll("pre") : []) {
-    const copy = make("button", { type: "button", textContent: "copy" });
-    copy.onclick = () => clipboard.writeText(pre.textContent).then(() => { copy.textContent = "copied"; });
-    pre.after(copy);
-  }
-  addEventListener("beforeprint", () => document.querySelectorAll(".workload").forEach((it) => { it.open = true; }));
 
   const table = document.querySelector(".matrix");
   if (!table) return;
@@ -26,37 +19,47 @@
   const FIRST = 5;
   const rows = [...body.rows].map((row, place) => {
     const link = row.cells[0].firstChild;
-    const section = document.getElementById(decodeURIComponent(link.hash.slice(1)));
     const small = link.querySelector("small");
     return {
-      row, place, section, text: null,
+      row, place, section: document.getElementById(link.hash.slice(1)), text: null, found: null,
       namespace: small ? small.textContent : "",
       fate: row.cells[2].textContent,
       cells: [...row.cells].map((it) => it.textContent),
     };
   });
+  // What it breaks, a row of its section each; read when it is first asked for.
+  const found = (it) => it.found ??= [...it.section.querySelectorAll(".findings > tbody > tr")].map((row) => {
+    const head = row.cells[0];
+    return { row, control: head.querySelector("span").textContent, mode: head.querySelector("b").className, fresh: !!head.querySelector("em") };
+  });
 
   const filter = document.getElementById("filter");
   const fields = {};
-  const field = (key, label, input) => {
-    input.id = "f-" + key;
-    filter.append(make("label", { htmlFor: input.id, textContent: label }), input);
+  const field = (key, text, input) => {
+    const label = make("label", { textContent: text });
+    label.append(input);
+    filter.append(label);
     fields[key] = input;
   };
-  const choice = (key, label, options) => {
+  const choice = (key, text, options) => {
     const select = make("select");
     select.append(new Option("all", ""), ...options.map(([value, text]) => new Option(text, value)));
-    field(key, label, select);
+    field(key, text, select);
   };
   const distinct = (of) => [...new Set(rows.map(of))].sort().map((it) => [it, it || "(none)"]);
   field("q", "text", make("input", { type: "search" }));
   choice("namespace", "namespace", distinct((it) => it.namespace).filter(([it]) => it));
   choice("fate", "fate", distinct((it) => it.fate));
   choice("control", "control", names.slice(FIRST).map((it) => [it, it]));
-  choice("mode", "mode", [["E", "enforce"], ["P", "Pods rejected"], ["W", "warn"], ["A", "audit"]]);
+  choice("mode", "mode", [["e", "enforce"], ["p", "Pods rejected"], ["w", "warn"], ["a", "audit"]]);
   field("new", "new only", make("input", { type: "checkbox" }));
+  fields.new.parentNode.hidden = !rows.some((it) => it.cells.some((cell, at) => at >= FIRST && cell.includes("*")));
   const told = make("output");
-  const reset = make("button", { type: "button", textContent: "Show all" });
+  const value = (key) => key === "new" ? (fields.new.checked ? "1" : "") : fields[key].value;
+  const clear = () => {
+    for (const key in fields) { fields[key].value = ""; fields[key].checked = false; }
+  };
+  const reset = button("show all", () => { clear(); sorted = ""; remember(); });
   filter.append(reset, told);
   filter.hidden = false;
 
@@ -71,40 +74,44 @@
     else order = a < b ? -1 : a > b ? 1 : 0;
     return (down ? -order : order) || one.place - two.place;
   };
-  const value = (key) => key === "new" ? (fields.new.checked ? "1" : "") : fields[key].value;
-  const breaks = (it) => {
-    const [control, mode, fresh] = [value("control"), value("mode"), value("new")];
-    if (!control && !mode && !fresh) return true;
-    return it.cells.some((cell, at) => at >= FIRST && cell && (!control || names[at] === control)
-      && (!mode || cell[0] === mode) && (!fresh || cell.includes("*")));
-  };
-  const matches = (it) => {
-    const q = value("q").toLowerCase();
-    if (value("namespace") && it.namespace !== value("namespace")) return false;
-    if (value("fate") && it.fate !== value("fate")) return false;
-    if (!breaks(it)) return false;
-    if (!q) return true;
-    it.text ??= (it.cells.slice(0, FIRST).join(" ") + " " + it.section.textContent).toLowerCase();
-    return it.text.includes(q);
-  };
   const show = () => {
+    const q = value("q").toLowerCase();
+    const [namespace, fate, control, mode, fresh] = ["namespace", "fate", "control", "mode", "new"].map(value);
+    const some = control || mode || fresh;
+    const wanted = (it) => (!control || it.control === control) && (!mode || it.mode === mode) && (!fresh || it.fresh);
     let shown = 0;
     for (const it of rows) {
-      const is = matches(it);
+      let is = (!namespace || it.namespace === namespace) && (!fate || it.fate === fate);
+      if (is && some) is = found(it).some(wanted);
+      if (is && q) {
+        it.text ??= (it.cells.slice(0, FIRST).join(" ") + " " + it.section.textContent).toLowerCase();
+        is = it.text.includes(q);
+      }
       it.row.hidden = it.section.hidden = !is;
       shown += is;
+      if (!is || !(some || it.found)) continue;
+      let part = false;
+      for (const one of found(it)) part = (one.row.hidden = !wanted(one)) || part;
+      it.section.classList.toggle("part", part);
     }
-    told.textContent = `${shown} of ${rows.length} workloads`;
-    body.append(...[...rows].sort(compare).map((it) => it.row));
+    told.textContent = `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} workloads`;
     heads.forEach((it, at) => names[at] === sorted
       ? it.setAttribute("aria-sort", down ? "descending" : "ascending") : it.removeAttribute("aria-sort"));
+  };
+  let order = "";
+  const sort = () => {
+    if (order === sorted + down) return;
+    order = sorted + down;
+    body.append(...[...rows].sort(compare).map((it) => it.row));
   };
   const remember = () => {
     const state = new URLSearchParams();
     for (const key in fields) if (value(key)) state.set(key, value(key));
     if (sorted) state.set("sort", (down ? "-" : "") + sorted);
-    history.replaceState(null, "", "#?" + state);
+    const text = String(state);
+    history.replaceState(null, "", text ? "#?" + text : "#");
     show();
+    sort();
   };
   const recall = () => {
     if (location.hash.startsWith("#?")) {
@@ -113,36 +120,62 @@
         if (key === "new") fields.new.checked = state.has("new");
         else fields[key].value = state.get(key) ?? "";
       }
-      const sort = state.get("sort") ?? "";
-      down = sort.startsWith("-");
-      sorted = down ? sort.slice(1) : sort;
-      show();
-    } else if (location.hash) {
-      const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-      if (target && target.className === "workload") {
-        target.hidden = false;
-        target.open = true;
-        target.scrollIntoView();
-      }
+      const by = state.get("sort") ?? "";
+      down = by.startsWith("-");
+      sorted = down ? by.slice(1) : by;
+    }
+    show();
+    sort();
+    const target = document.getElementById(location.hash.slice(1));
+    const section = target && target.closest(".workload");
+    if (section) {
+      target.hidden = section.hidden = false;
+      section.open = true;
+      target.scrollIntoView({ block: "nearest" });
     }
   };
   heads.forEach((head, at) => {
-    const button = make("button", { type: "button" });
-    button.append(...head.childNodes);
-    button.onclick = () => {
+    const it = button("", () => {
       down = sorted === names[at] ? !down : at >= 3;
       sorted = names[at];
       remember();
-    };
-    head.append(button);
+    });
+    it.append(...head.childNodes);
+    head.append(it);
   });
+  for (const it of document.querySelectorAll(".tally span")) {
+    it.replaceWith(button(it.textContent, () => {
+      clear();
+      fields.fate.value = it.textContent;
+      remember();
+      document.getElementById("matrix").scrollIntoView();
+    }));
+  }
   filter.addEventListener("input", remember);
-  reset.onclick = () => {
-    for (const key in fields) { fields[key].value = ""; fields[key].checked = false; }
-    sorted = "";
-    remember();
-  };
   addEventListener("hashchange", recall);
-  show();
+
+  const sections = rows.map((it) => it.section);
+  const all = button("open all", () => {
+    const open = all.textContent === "open all";
+    for (const it of sections) if (!it.hidden) it.open = open;
+    all.textContent = open ? "close all" : "open all";
+  });
+  document.querySelector("#workloads > h2").after(all);
+  // A copy of a fix, offered where somebody looks.
+  for (const it of navigator.clipboard ? sections : []) {
+    it.addEventListener("toggle", () => {
+      for (const pre of it.querySelectorAll("pre")) {
+        const copy = button("copy", () => navigator.clipboard.writeText(pre.textContent).then(
+          () => { copy.textContent = "copied"; }, () => { copy.textContent = "no access"; }));
+        pre.after(copy);
+      }
+    }, { once: true });
+  }
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = sections.filter((it) => !it.open && !it.hidden);
+    for (const it of closed) it.open = true;
+  });
+  addEventListener("afterprint", () => { for (const it of closed) it.open = false; });
   recall();
 })();
