@@ -76,18 +76,16 @@ impl Markup {
 
     /// A path of fields, which may be broken before its dots.
     pub(super) fn path(&mut self, path: &str) {
-        self.element("code", &[], |out| {
-            if path.len() > MAX_TEXT {
-                return out.text(path);
+        if path.len() > MAX_TEXT {
+            return self.text(path);
+        }
+        for (index, part) in path.split('.').enumerate() {
+            if index > 0 {
+                self.void("wbr", &[]);
+                self.constant(".");
             }
-            for (index, part) in path.split('.').enumerate() {
-                if index > 0 {
-                    out.void("wbr", &[]);
-                    out.constant(".");
-                }
-                out.text(part);
-            }
-        });
+            self.text(part);
+        }
     }
 
     /// What is part of the program: the style, the script.
@@ -194,12 +192,12 @@ mod tests {
     fn a_path_breaks_before_its_dots() {
         assert_eq!(
             written(|it| it.path("spec.containers[0].<")),
-            "<code>spec<wbr>.containers[0]<wbr>.&lt;</code>"
+            "spec<wbr>.containers[0]<wbr>.&lt;"
         );
         let endless = ".".repeat(MAX_TEXT + 1);
         assert_eq!(
             written(|it| it.path(&endless)),
-            format!("<code>{}…</code>", &endless[1..])
+            format!("{}…", &endless[1..])
         );
     }
 

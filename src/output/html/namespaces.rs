@@ -59,19 +59,21 @@ fn row(out: &mut Markup, namespace: &Namespace, ids: &HashSet<&str>) {
                 }
             }
             out.element("td", &[], |out| {
-                let labels: Vec<String> = namespace
-                    .labels
-                    .iter()
-                    .map(|(key, value)| format!("{key}={value}"))
-                    .collect();
-                out.text(if labels.is_empty() { "none" } else { "" });
-                out.text(&labels.join(", "));
+                if namespace.labels.is_empty() {
+                    out.text("none");
+                }
+                for (index, (key, value)) in namespace.labels.iter().enumerate() {
+                    let is_last = index + 1 == namespace.labels.len();
+                    let ending = if is_last { "" } else { "," };
+                    out.leaf("span", &[], &format!("{key}={value}{ending}"));
+                    out.text(" ");
+                }
                 let enforced = namespace.labels.get("enforce").map_or(0, |it| at(it));
                 if ready > enforced {
                     out.leaf(
                         "small",
                         &[("class", "o")],
-                        &format!(" enforce can be raised to {} today", namespace.ready_for),
+                        &format!("enforce can be raised to {} today", namespace.ready_for),
                     );
                 }
             });

@@ -98,7 +98,7 @@
     heads.forEach((it, at) => names[at] === sorted
       ? it.setAttribute("aria-sort", down ? "descending" : "ascending") : it.removeAttribute("aria-sort"));
   };
-  let order = "";
+  let order = sorted + down;
   const sort = () => {
     if (order === sorted + down) return;
     order = sorted + down;
@@ -144,7 +144,7 @@
     head.append(it);
   });
   for (const it of document.querySelectorAll(".tally span")) {
-    it.replaceWith(button(it.textContent, () => {
+    if (rows.some((row) => row.fate === it.textContent)) it.replaceWith(button(it.textContent, () => {
       clear();
       fields.fate.value = it.textContent;
       remember();

@@ -59,11 +59,11 @@ fn section(out: &mut Markup, object: &Object, id: &str) {
 
 fn facts(out: &mut Markup, object: &Object) {
     let mut facts = vec![object.api_version.clone()];
-    facts.push(if object.pods == 0 {
-        "its template was judged".to_owned()
-    } else {
-        format!("{} judged", count(object.pods, "running Pod"))
-    });
+    if object.pods > 0 {
+        facts.push(format!("{} judged", count(object.pods, "running Pod")));
+    } else if object.kind != "Pod" {
+        facts.push("its template was judged".to_owned());
+    }
     facts.extend(object.place.as_ref().map(at));
     facts.extend(object.uid.iter().map(|it| format!("uid {it}")));
     if object.findings.is_empty() {
@@ -159,7 +159,10 @@ fn row(out: &mut Markup, group: &[&Finding], id: Option<&str>) {
         out.element("td", &[], |out| {
             out.leaf("code", &[], &first.current);
             if let Some(source) = &first.source {
-                out.leaf("small", &[], &format!("from {source}"));
+                out.element("small", &[], |out| {
+                    out.text("from ");
+                    out.path(source);
+                });
             }
         });
         out.leaf("td", &[], &first.required);
@@ -206,7 +209,9 @@ fn places(out: &mut Markup, group: &[&Finding]) {
         });
     }
     for path in paths::joined(group.iter().map(|it| it.path.as_str())) {
-        out.element("div", &[], |out| out.path(&path));
+        out.element("div", &[], |out| {
+            out.element("code", &[], |out| out.path(&path));
+        });
     }
     let mut lines: Vec<(&str, Vec<String>)> = Vec::new();
     for place in group.iter().filter_map(|it| it.place.as_ref()) {
@@ -283,7 +288,9 @@ fn injected(out: &mut Markup, injected: &[Injected]) {
                 let (policy, value) = key;
                 for path in paths::joined(paths_of.get(key).into_iter().flatten().copied()) {
                     out.element("tr", &[], |out| {
-                        out.element("th", &[("scope", "row")], |out| out.path(&path));
+                        out.element("th", &[("scope", "row")], |out| {
+                            out.element("code", &[], |out| out.path(&path));
+                        });
                         out.element("td", &[], |out| out.leaf("code", &[], value));
                         out.leaf("td", &[], policy);
                     });
