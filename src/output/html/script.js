@@ -94,7 +94,12 @@
       for (const one of found(it)) part = (one.row.hidden = !wanted(one)) || part;
       it.section.classList.toggle("part", part);
     }
-    told.textContent = `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} workloads`;
+    for (const row of document.querySelectorAll(".ladder > tbody > tr")) {
+      row.hidden = namespace && row.cells[0].textContent !== namespace;
+    }
+    const by = [q && `text ${q}`, namespace && `namespace ${namespace}`, fate && `fate ${fate}`, control && `control ${control}`,
+      mode && `mode ${fields.mode.selectedOptions[0].textContent}`, fresh && "new only"].filter(Boolean).join(", ");
+    told.textContent = `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} workloads${by && ": " + by}`;
     heads.forEach((it, at) => names[at] === sorted
       ? it.setAttribute("aria-sort", down ? "descending" : "ascending") : it.removeAttribute("aria-sort"));
   };

@@ -321,6 +321,54 @@ pub(crate) fn manifests() -> Results {
     results
 }
 
+/// What somebody may call a thing to harm the reader.
+const HOSTILE: [&str; 8] = [
+    "<script>window.harmed = 1</script>",
+    "\" onmouseover=\"window.harmed = 1",
+    "' autofocus onfocus='window.harmed = 1",
+    "</pre></td></details><img src=https://example.com/x onerror='window.harmed = 1'>",
+    "%00%zz#?q=%&control=<b>",
+    "\u{202e}gnp.exe\u{2066}\u{feff}\r\n\u{0}",
+    "--><!--<![CDATA[ </title></style></script><script>window.harmed = 1</script>",
+    "a-name-that-does-not-end-a-name-that-does-not-end-a-name-that-does-not-end-a-name-that-does-not-end-aNameThatDoesNotEndAnywhereAndHasNoPlaceToBreakIt",
+];
+
+/// One in which everything that can be named is one of [`HOSTILE`].
+pub(crate) fn hostile() -> Results {
+    let mut results = compared();
+    results.errors = incomplete().errors;
+    results.run.cluster = Some(HOSTILE.join(""));
+    let name = |at: usize| HOSTILE[at % HOSTILE.len()].to_owned();
+    for (at, namespace) in results.namespaces.iter_mut().enumerate() {
+        namespace.labels = BTreeMap::from([(name(at), name(at + 1))]);
+        for obstacle in &mut namespace.obstacles {
+            obstacle.name = name(at);
+            obstacle.controls.push(name(at + 2));
+        }
+    }
+    for (at, object) in results.objects.iter_mut().enumerate() {
+        object.namespace = name(at / HOSTILE.len());
+        object.name = name(at);
+        object.kind = name(at + 1);
+        for (place, finding) in object.findings.iter_mut().enumerate() {
+            finding.control = name(place);
+            finding.current = name(at + 3);
+            finding.required = name(at + 4);
+            finding.fix = Some(name(at + 5));
+            finding.path = name(at + 6);
+            finding.policies = vec![name(at + 7)];
+            if let Some(container) = &mut finding.container {
+                container.name = name(at + place);
+            }
+        }
+        for it in &mut object.injected {
+            it.path = name(at + 2);
+            it.value = name(at + 3).into();
+        }
+    }
+    results
+}
+
 fn key(object: &Object) -> (&str, &str, &str) {
     (&object.namespace, &object.kind, &object.name)
 }
