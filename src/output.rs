@@ -2,6 +2,7 @@
 
 pub mod csv;
 pub mod group;
+pub mod html;
 pub mod human;
 pub mod json;
 pub mod junit;

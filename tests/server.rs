@@ -15,6 +15,7 @@ mod server {
     mod greedy;
     mod health;
     mod hostile;
+    mod html;
     mod judged;
     mod podgate;
     mod provider;
