@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod serve;
@@ -24,6 +25,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Judge manifests as the webhooks would
     Check(check::CheckArgs),
+    /// Judge what runs in a cluster
+    Audit(audit::AuditArgs),
 }
 
 /// Runs the subcommand that the arguments name.
@@ -33,5 +36,6 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(args),
+        Command::Audit(args) => audit::run(args),
     }
 }

@@ -245,12 +245,18 @@ impl PolicySet {
     /// also on templates: to ask which level forbids what.
     #[must_use]
     pub fn of_levels(version: Version) -> Self {
-        let drafts = [
-            ("baseline", Level::Baseline),
-            ("restricted", Level::Restricted),
-        ];
-        let drafts = drafts.map(|(name, level)| Draft {
-            name: name.to_owned(),
+        Self::of_each(&[Level::Baseline, Level::Restricted], version)
+    }
+
+    /// One level alone, in the same way.
+    #[must_use]
+    pub fn of_level(level: Level, version: Version) -> Self {
+        Self::of_each(&[level], version)
+    }
+
+    fn of_each(levels: &[Level], version: Version) -> Self {
+        let drafts = levels.iter().map(|&level| Draft {
+            name: level.name().to_owned(),
             docs: None,
             workloads: Workloads::UpTo(Mode::Enforce),
             matching: Match::default(),
@@ -260,8 +266,10 @@ impl PolicySet {
                 .collect(),
             injections: Vec::new(),
         });
-        let hash = fingerprint(["levels", &version.to_string()]);
-        Self::compile(drafts.into(), hash)
+        let names = levels.iter().map(|level| level.name());
+        let version = version.to_string();
+        let hash = fingerprint(["levels", version.as_str()].into_iter().chain(names));
+        Self::compile(drafts.collect(), hash)
     }
 
     fn compile(mut drafts: Vec<Draft>, hash: String) -> Self {

@@ -25,6 +25,9 @@ pub enum ClientError {
     /// What the variable `KUBECONFIG` names cannot be used.
     #[error("cannot use what KUBECONFIG names: {0}")]
     Environment(#[source] Box<KubeconfigError>),
+    /// No credentials were named, and those that kubectl would use cannot be used.
+    #[error("cannot use kubectl's kubeconfig, and no other is named with --kubeconfig: {0}")]
+    Unnamed(#[source] Box<KubeconfigError>),
     /// This is a Pod, but its service account cannot be used.
     #[error("cannot use the service account of this Pod: {0}")]
     InCluster(#[from] InClusterError),
@@ -66,6 +69,43 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Option<Client>, Client
     Client::try_from(config)
         .map(Some)
         .map_err(|error| ClientError::Client(Box::new(error)))
+}
+
+/// The client that kubectl would have: for the kubeconfig that was named, else for those that `KUBECONFIG` names, else
+/// for `~/.kube/config`, else for the cluster that this Pod runs in. For commands that somebody types, and that only read.
+///
+/// # Errors
+/// When there are no credentials, or they cannot be used.
+pub async fn connect_as_kubectl(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Client, ClientError> {
+    let options = KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
+    };
+    let config = if let Some(path) = kubeconfig {
+        let failed = |source| ClientError::Kubeconfig {
+            path: path.to_owned(),
+            source: Box::new(source),
+        };
+        let read = Kubeconfig::read_from(path).map_err(failed)?;
+        Config::from_custom_kubeconfig(read, &options)
+            .await
+            .map_err(failed)?
+    } else {
+        match Config::from_kubeconfig(&options).await {
+            Ok(config) => config,
+            Err(error) => {
+                let in_cluster = std::env::var_os(IN_CLUSTER).filter(|_| context.is_none());
+                match in_cluster {
+                    Some(_) => Config::incluster()?,
+                    None => return Err(ClientError::Unnamed(Box::new(error))),
+                }
+            }
+        }
+    };
+    Client::try_from(config).map_err(|error| ClientError::Client(Box::new(error)))
 }
 
 #[cfg(test)]

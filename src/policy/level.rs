@@ -73,6 +73,19 @@ pub enum Level {
     Restricted,
 }
 
+// === impl Level ===
+
+impl Level {
+    /// As people and labels write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Restricted => "restricted",
+        }
+    }
+}
+
 /// A version of the Pod Security Standards: `latest` or `v1.N`. One that is newer than podgate is the newest it knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(u32);

@@ -60,6 +60,8 @@ pub struct Progress<'p> {
     pub done: u64,
     /// How many more there are, if it is known.
     pub remaining: Option<u64>,
+    /// Objects of all kinds that have been judged.
+    pub total: u64,
 }
 
 /// One scan.
@@ -70,6 +72,7 @@ pub struct Scan<'s> {
     stop: CancellationToken,
     progress: Box<dyn FnMut(Progress<'_>) + Send + 's>,
     namespaces: BTreeMap<String, Labels>,
+    total: u64,
     results: Results,
 }
 
@@ -122,6 +125,7 @@ impl<'s> Scan<'s> {
             stop,
             progress: Box::new(progress),
             namespaces: BTreeMap::new(),
+            total: 0,
             results,
         }
     }
@@ -284,10 +288,12 @@ impl<'s> Scan<'s> {
                 batch.seen += 1;
                 each(self.judge, &self.namespaces, &mut batch, text);
             }
+            self.total += u64::try_from(page.items().len()).unwrap_or_default();
             (self.progress)(Progress {
                 what,
                 done: batch.seen,
                 remaining: page.remaining,
+                total: self.total,
             });
         }
     }

@@ -236,11 +236,7 @@ impl LevelVersion {
     /// The level as labels say it.
     #[must_use]
     pub fn level_name(self) -> &'static str {
-        match self.level {
-            None => "privileged",
-            Some(Level::Baseline) => "baseline",
-            Some(Level::Restricted) => "restricted",
-        }
+        self.level.map_or("privileged", Level::name)
     }
 }
 

@@ -1,0 +1,155 @@
+//! From the flags to the results, and to the exit code.
+
+use std::fs;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::client::connect_as_kubectl;
+use crate::output::results::{Fate, Finding, Results};
+use crate::output::{csv, html, json, junit, markdown, sarif, table};
+use crate::policy::level::{Level, Version};
+use crate::policy::{Mode, PolicySet, shipped};
+use crate::report::{Judge, Scan, Selection, compare};
+use crate::server::directory;
+
+use super::terminal::{self, Line};
+use super::{AuditArgs, FailOn, Format};
+
+pub(super) fn run(args: AuditArgs) -> Result<ExitCode, String> {
+    let AuditArgs {
+        namespaces,
+        all_namespaces: _,
+        selector,
+        field_selector,
+        policies,
+        level,
+        pod_security_labels,
+        as_mode,
+        output,
+        since,
+        fail_on,
+        kubeconfig,
+        context,
+    } = args;
+    if fail_on == FailOn::New && since.is_none() {
+        return Err("error: --fail-on new needs --since: new is what earlier results do not have".to_owned());
+    }
+    // Before the cluster is asked: what is wrong with a file should not cost a scan.
+    let earlier = since.as_deref().map(read_earlier).transpose()?;
+    let set = load(policies.as_deref(), level)?;
+    let set = if pod_security_labels {
+        set.with_pod_security()
+    } else {
+        set
+    };
+    let version = level.map_or(Version::LATEST, |(_, version)| version);
+    let judge = Judge::new(set, version, as_mode.is_some());
+    let selection = Selection {
+        namespaces,
+        labels: selector,
+        fields: field_selector,
+    };
+    let runtime =
+        tokio::runtime::Runtime::new().map_err(|error| format!("error: cannot start: {error}"))?;
+    crate::server::install_crypto_provider();
+    let mut results = runtime.block_on(async {
+        let client = connect_as_kubectl(kubeconfig.as_deref(), context.as_deref())
+            .await
+            .map_err(|error| format!("error: {error}"))?;
+        Ok::<_, String>(scan(client, &judge, selection).await)
+    })?;
+    if let Some(earlier) = &earlier {
+        compare(&mut results, earlier);
+    }
+    let written = write(output, &results);
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        return Err(format!("error: cannot write: {error}"));
+    }
+    for error in &results.errors {
+        // Whatever the format does with them: an incomplete run is never silent.
+        let (what, why) = (terminal::clean(&error.what), terminal::clean(&error.why));
+        eprintln!("error: {what}: {why}");
+    }
+    Ok(ExitCode::from(if results.run.complete {
+        u8::from(fails(&results, fail_on))
+    } else {
+        2
+    }))
+}
+
+/// Scans until the end or Ctrl-C, which ends it with what is known so far.
+async fn scan(client: Client, judge: &Judge, selection: Selection) -> Results {
+    let (started, clock) = (jiff::Timestamp::now(), std::time::Instant::now());
+    let stop = CancellationToken::new();
+    let on_signal = stop.clone();
+    let signal = tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            on_signal.cancel();
+        }
+    });
+    let mut line = Line::new();
+    let progress = |progress: crate::report::Progress<'_>| line.show(progress);
+    let mut results = Scan::new(client, judge, selection, stop, progress).run().await;
+    line.clear();
+    signal.abort();
+    // Seconds are enough, and read well.
+    let started = started.round(jiff::Unit::Second).unwrap_or(started);
+    results.run.started = Some(started.to_string());
+    results.run.seconds = Some((clock.elapsed().as_secs_f64() * 1000.0).round() / 1000.0);
+    results
+}
+
+fn load(directory: Option<&Path>, level: Option<(Level, Version)>) -> Result<PolicySet, String> {
+    let color = terminal::has_color(&io::stderr());
+    let loaded = match (directory, level) {
+        (Some(directory), _) => {
+            let files = directory::read(directory).map_err(|error| format!("error: {error}"))?;
+            PolicySet::load(&directory.display().to_string(), &files)
+        }
+        (None, Some((level, version))) => Ok(PolicySet::of_level(level, version)),
+        (None, None) => shipped(),
+    };
+    loaded.map_err(|error| error.render(color))
+}
+
+fn read_earlier(path: &Path) -> Result<Results, String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("error: cannot read {}: {error}", path.display()))?;
+    json::read(&text).map_err(|error| format!("error: {}: {error}", path.display()))
+}
+
+fn write(format: Format, results: &Results) -> io::Result<()> {
+    let stdout = io::stdout();
+    let (width, color) = (terminal::width(), terminal::has_color(&stdout));
+    let mut out = BufWriter::new(stdout.lock());
+    match format {
+        Format::Table => table::write(results, width, color, &mut out),
+        Format::Json => json::write(results, &mut out),
+        Format::Csv => csv::write(results, &mut out),
+        Format::Markdown => markdown::write(results, &mut out),
+        Format::Sarif => sarif::write(results, &mut out),
+        Format::Junit => junit::write(results, &mut out),
+        Format::Html => out.write_all(html::render(results).as_bytes()),
+    }?;
+    out.flush()
+}
+
+fn fails(results: &Results, fail_on: FailOn) -> bool {
+    let mut findings = results.objects.iter().flat_map(|it| &it.findings);
+    let is_at_least = |mode: Mode| move |it: &Finding| it.mode.max(it.pod_mode) >= mode;
+    match fail_on {
+        FailOn::Enforce => results
+            .objects
+            .iter()
+            .any(|it| it.fate >= Fate::PodsRejected),
+        FailOn::Warn => findings.any(is_at_least(Mode::Warn)),
+        FailOn::Audit => findings.any(is_at_least(Mode::Audit)),
+        FailOn::New => findings.any(|it| it.new),
+    }
+}
