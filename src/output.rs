@@ -11,6 +11,7 @@ pub mod pod_security;
 pub mod rejection;
 pub mod results;
 pub mod sarif;
+pub mod table;
 pub mod text;
 pub mod warning;
 

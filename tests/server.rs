@@ -8,6 +8,7 @@ mod server {
     mod bad_reviews;
     mod binary;
     mod certificates;
+    mod check;
     mod connections;
     mod demo;
     mod directory;
