@@ -1,13 +1,15 @@
 //! What the page says, and that nothing from outside becomes part of it.
 
+mod contrast;
+
 use std::collections::{BTreeMap, HashSet};
 
 use html5gum::{Token, Tokenizer};
 
 use super::*;
 use crate::output::results::{
-    API_VERSION, Container, Failure, Injected, KIND, Namespace, Object, Obstacle, Run, Skipped,
-    Summary,
+    API_VERSION, Container, Failure, Injected, KIND, Namespace, Object, Obstacle, Place, Run,
+    Skipped, Summary,
 };
 
 /// What somebody may call a thing to harm the reader.
@@ -247,6 +249,108 @@ fn objects_of_one_name_are_all_there() {
         assert!(page.contains(&format!("<details id=\"{id}\"")), "{id}");
         assert!(page.contains(&format!("href=\"#{id}\"")), "{id}");
     }
+}
+
+#[test]
+fn a_cell_leads_to_the_first_finding_of_its_control() {
+    let mut web = object("web");
+    web.findings = vec![finding("b"), finding("a"), finding("b")];
+    web.findings[2].current = "other".to_owned();
+    let page = render(&results(vec![web]));
+    check(&page);
+    for id in ["web/web/web:a", "web/web/web:b"] {
+        assert!(page.contains(&format!("href=\"#{id}\">P</a>")), "{id}");
+        assert_eq!(page.matches(&format!("<tr id=\"{id}\"")).count(), 1, "{id}");
+    }
+}
+
+#[test]
+fn what_was_not_judged_is_found_in_its_file() {
+    let mut results = results(Vec::new());
+    let place = |line| Place {
+        file: "deploy/shop.yaml".to_owned(),
+        line,
+        column: line.min(3),
+        ..Place::default()
+    };
+    results.errors = vec![Failure {
+        what: "deploy/shop.yaml".to_owned(),
+        why: "is no YAML".to_owned(),
+        place: Some(place(0)),
+    }];
+    results.skipped = vec![Skipped {
+        what: "ConfigMap shop/settings".to_owned(),
+        why: "it makes no Pods".to_owned(),
+        count: 1,
+        place: Some(place(80)),
+    }];
+    let page = render(&results);
+    check(&page);
+    assert!(page.contains("is no YAML<small> deploy/shop.yaml</small>"));
+    assert!(page.contains("it makes no Pods<small> deploy/shop.yaml:80:3</small>"));
+}
+
+#[test]
+fn the_verdict_is_the_worst_that_would_happen() {
+    for (judged, rejected, pods_rejected, expected) in [
+        (0, 0, 0, "0 workloads judged"),
+        (1, 0, 0, "1 workload judged, none would be rejected"),
+        (1200, 3, 0, "3 of 1,200 workloads would be rejected"),
+        (12, 0, 4, "4 of 12 workloads would have their Pods rejected"),
+        (
+            12,
+            3,
+            4,
+            "3 of 12 workloads would be rejected, 4 would have their Pods rejected",
+        ),
+    ] {
+        let mut results = results(Vec::new());
+        results.summary = Summary {
+            judged,
+            rejected,
+            pods_rejected,
+            ..Summary::default()
+        };
+        assert_eq!(verdict::sentence(&results), expected);
+    }
+}
+
+#[test]
+fn a_value_injected_into_several_containers_is_said_once() {
+    let mut web = object("web");
+    let into = |at: usize, value: bool| Injected {
+        path: format!("spec.containers[{at}].stdin"),
+        value: value.into(),
+        policy: "defaults".to_owned(),
+    };
+    web.injected = vec![
+        into(0, false),
+        into(1, true),
+        into(2, false),
+        into(3, false),
+    ];
+    let page = render(&results(vec![web]));
+    check(&page);
+    for (paths, value) in [("[0,2,3]", "false"), ("[1]", "true")] {
+        let row = format!(
+            "<code>spec<wbr>.containers{paths}<wbr>.stdin</code></th><td><code>{value}</code></td>"
+        );
+        assert_eq!(page.matches(&row).count(), 1, "{row}");
+    }
+}
+
+#[test]
+fn five_hundred_containers_are_one_row() {
+    let mut web = object("web");
+    web.findings = vec![finding("privileged"); 500];
+    for (at, it) in web.findings.iter_mut().enumerate() {
+        it.path = format!("spec.containers[{at}].securityContext.privileged");
+    }
+    let page = render(&results(vec![web]));
+    check(&page);
+    assert_eq!(page.matches("<pre>").count(), 1);
+    assert!(page.contains("spec<wbr>.containers[0-499]<wbr>.securityContext"));
+    assert!(page.contains("and 492 more"));
 }
 
 #[test]

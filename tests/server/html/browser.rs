@@ -115,11 +115,22 @@ impl Browser {
         }
     }
 
-    /// The value of an expression in the page.
+    /// Follows a link within the page.
+    pub(crate) fn follow(&mut self, fragment: &str) {
+        let fragment = json!(fragment);
+        self.evaluate(&format!(
+            "new Promise((done) => {{
+                addEventListener('hashchange', () => setTimeout(done), {{ once: true }});
+                location.hash = {fragment};
+            }})"
+        ));
+    }
+
+    /// The value of an expression in the page, once it is known.
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
         let answer = self.call(
             "Runtime.evaluate",
-            &json!({"expression": expression, "returnByValue": true}),
+            &json!({"expression": expression, "returnByValue": true, "awaitPromise": true}),
         );
         assert!(
             answer.get("exceptionDetails").is_none(),

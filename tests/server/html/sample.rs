@@ -237,7 +237,7 @@ pub(crate) fn of_size(workloads: usize) -> Results {
 
 /// One that did not see everything.
 pub(crate) fn incomplete() -> Results {
-    let mut results = of_size(120);
+    let mut results = of_size(40);
     results.run.complete = false;
     results.errors = vec![
         Failure {
@@ -263,7 +263,11 @@ pub(crate) fn incomplete() -> Results {
 
 /// One that is compared with an earlier one.
 pub(crate) fn compared() -> Results {
-    let mut results = of_size(120);
+    compared_of(120)
+}
+
+fn compared_of(workloads: usize) -> Results {
+    let mut results = of_size(workloads);
     results.run.since = Some("2027-02-22T09:30:00Z".to_owned());
     for (index, object) in results.objects.iter_mut().enumerate() {
         for finding in object.findings.iter_mut().filter(|_| index % 9 == 4) {
@@ -335,7 +339,7 @@ const HOSTILE: [&str; 8] = [
 
 /// One in which everything that can be named is one of [`HOSTILE`].
 pub(crate) fn hostile() -> Results {
-    let mut results = compared();
+    let mut results = compared_of(48);
     results.errors = incomplete().errors;
     results.run.cluster = Some(HOSTILE.join(""));
     let name = |at: usize| HOSTILE[at % HOSTILE.len()].to_owned();
