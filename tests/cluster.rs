@@ -14,6 +14,7 @@ mod cluster {
     )]
     mod harness;
 
+    mod audit;
     mod example_run;
     mod gate;
     mod manifests;

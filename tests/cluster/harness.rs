@@ -33,7 +33,7 @@ pub use self::{
     assets::say,
     gate::{Gate, GateBuilder, SERVICE_ACCOUNT},
     kubectl::{Kubectl, Output},
-    namespace::{Namespace, default_service_account},
+    namespace::{Namespace, default_service_account, random_name},
     process::{Supervised, supervised_from},
     registration::LABEL,
 };

@@ -1,7 +1,7 @@
 //! From the flags to the results, and to the exit code.
 
 use std::fs;
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -36,7 +36,10 @@ pub(super) fn run(args: AuditArgs) -> Result<ExitCode, String> {
         context,
     } = args;
     if fail_on == FailOn::New && since.is_none() {
-        return Err("error: --fail-on new needs --since: new is what earlier results do not have".to_owned());
+        return Err(
+            "error: --fail-on new needs --since: new is what earlier results do not have"
+                .to_owned(),
+        );
     }
     // Before the cluster is asked: what is wrong with a file should not cost a scan.
     let earlier = since.as_deref().map(read_earlier).transpose()?;
@@ -95,7 +98,9 @@ async fn scan(client: Client, judge: &Judge, selection: Selection) -> Results {
     });
     let mut line = Line::new();
     let progress = |progress: crate::report::Progress<'_>| line.show(progress);
-    let mut results = Scan::new(client, judge, selection, stop, progress).run().await;
+    let mut results = Scan::new(client, judge, selection, stop, progress)
+        .run()
+        .await;
     line.clear();
     signal.abort();
     // Seconds are enough, and read well.

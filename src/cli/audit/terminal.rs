@@ -60,9 +60,11 @@ fn told(progress: Progress<'_>, elapsed: Duration) -> String {
     } = progress;
     let rate = total as f64 / elapsed.as_secs_f64().max(0.001);
     let of = remaining.map_or(String::new(), |more| format!(" of {}", done + more));
-    let left = remaining.filter(|_| rate >= 1.0).map_or(String::new(), |more| {
-        format!(", {} s left of these", (more as f64 / rate).ceil() as u64)
-    });
+    let left = remaining
+        .filter(|_| rate >= 1.0)
+        .map_or(String::new(), |more| {
+            format!(", {} s left of these", (more as f64 / rate).ceil() as u64)
+        });
     format!("{what}: {done}{of}; {total} objects, {rate:.0} a second{left}")
 }
 
