@@ -6,13 +6,16 @@
 
 mod judge;
 mod owners;
+mod patience;
 mod readiness;
 mod rollup;
 mod scan;
 mod since;
+mod write;
 
 pub use self::{
     judge::Judge,
     scan::{Progress, Scan, Selection},
     since::compare,
+    write::{ReportApi, ReportApiError, Reports, Written},
 };

@@ -21,6 +21,7 @@ pub struct Pages {
     request: Request,
     /// Where to go on is in its continue token.
     params: ListParams,
+    is_metadata: bool,
     is_done: bool,
 }
 
@@ -76,15 +77,20 @@ impl ListError {
         let Self::Api(error) = self else {
             return None;
         };
-        match &**error {
-            kube::Error::Api(status) if status.code == 429 || status.code >= 500 => {
-                let told = status.details.as_ref().map(|it| it.retry_after_seconds);
-                let told = told.filter(|it| *it > 0).map(u64::from);
-                Some(told.map_or(pause, Duration::from_secs))
-            }
-            kube::Error::HyperError(_) | kube::Error::Service(_) => Some(pause),
-            _ => None,
+        retry_after(error, pause)
+    }
+}
+
+/// When to ask again, if this passes by itself: after `pause`, unless the API server says how long it takes.
+pub(crate) fn retry_after(error: &kube::Error, pause: Duration) -> Option<Duration> {
+    match error {
+        kube::Error::Api(status) if status.code == 429 || status.code >= 500 => {
+            let told = status.details.as_ref().map(|it| it.retry_after_seconds);
+            let told = told.filter(|it| *it > 0).map(u64::from);
+            Some(told.map_or(pause, Duration::from_secs))
         }
+        kube::Error::HyperError(_) | kube::Error::Service(_) => Some(pause),
+        _ => None,
     }
 }
 
@@ -98,7 +104,17 @@ impl Pages {
             client,
             request: Request::new(path),
             params,
+            is_metadata: false,
             is_done: false,
+        }
+    }
+
+    /// Of each object only its metadata.
+    #[must_use]
+    pub fn metadata_only(self) -> Self {
+        Self {
+            is_metadata: true,
+            ..self
         }
     }
 
@@ -110,7 +126,11 @@ impl Pages {
         if self.is_done {
             return Ok(None);
         }
-        let request = self.request.list(&self.params)?;
+        let request = if self.is_metadata {
+            self.request.list_metadata(&self.params)?
+        } else {
+            self.request.list(&self.params)?
+        };
         let text = self.client.request_text(request).await.map_err(api)?;
         let (page, next) = Page::read(text)?;
         self.is_done = next.is_empty();

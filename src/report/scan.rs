@@ -1,13 +1,11 @@
 //! Reads what runs, list by list, and judges it on the way.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use kube::{Client, api::ListParams};
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::list::{ListError, Page, Pages};
+use crate::cluster::list::{ListError, Pages};
 use crate::cluster::segment;
 use crate::output::results::{Failure, Results, Skipped};
 use crate::pod::Kind;
@@ -15,16 +13,11 @@ use crate::pod::listed::Listed;
 
 use super::judge::{Judge, Labels};
 use super::owners::OwnerRef;
+use super::patience::{self, Broken};
 use super::rollup::Rollup;
 
 /// Objects of one page.
 const PAGE: u32 = 250;
-/// How often a page is asked for before the list is given up.
-const ATTEMPTS: u32 = 6;
-/// The first pause before asking again; each is twice the one before.
-const PAUSE: Duration = Duration::from_millis(200);
-/// The longest that an API server may make us wait for one page.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a list that expired is begun again.
 const RESTARTS: u32 = 3;
 
@@ -266,7 +259,7 @@ impl<'s> Scan<'s> {
         let mut pages = self.begin(path, &params);
         let mut batch = Batch::default();
         loop {
-            let page = match self.next(&mut pages).await {
+            let page = match patience::next(&mut pages, &self.stop).await {
                 Ok(Some(page)) => page,
                 Ok(None) => return batch,
                 Err(Broken::List(ListError::Expired)) if restarts < RESTARTS => {
@@ -302,43 +295,9 @@ impl<'s> Scan<'s> {
         Pages::new(self.client.clone(), path, params.clone().limit(PAGE))
     }
 
-    /// The next page. What passes by itself is waited for: an API server that restarts, or has too much to do.
-    async fn next(&self, pages: &mut Pages) -> Result<Option<Page>, Broken> {
-        let mut pause = PAUSE;
-        let mut attempt = 1;
-        loop {
-            let page = tokio::select! {
-                page = pages.next() => page,
-                () = self.stop.cancelled() => return Err(Broken::Stopped),
-            };
-            let error = match page {
-                Ok(page) => return Ok(page),
-                Err(error) => error,
-            };
-            let Some(wait) = error.retry_after(pause).filter(|_| attempt < ATTEMPTS) else {
-                return Err(Broken::List(error));
-            };
-            tokio::select! {
-                () = sleep(wait.min(LONGEST_PAUSE)) => {}
-                () = self.stop.cancelled() => return Err(Broken::Stopped),
-            }
-            attempt += 1;
-            pause *= 2;
-        }
-    }
-
     fn fail(&mut self, what: &str, why: &str) {
         self.results.errors.push(failure(what, why));
     }
-}
-
-/// Why a list was not read to its end.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    #[error(transparent)]
-    List(ListError),
-    #[error("interrupted")]
-    Stopped,
 }
 
 // === impl Batch ===
@@ -349,7 +308,7 @@ impl Batch {
     }
 }
 
-fn failure(what: &str, why: &str) -> Failure {
+pub(super) fn failure(what: &str, why: &str) -> Failure {
     Failure {
         what: what.to_owned(),
         why: why.to_owned(),
@@ -357,7 +316,7 @@ fn failure(what: &str, why: &str) -> Failure {
     }
 }
 
-fn skip(skipped: &mut Vec<Skipped>, what: &str, why: &str, count: u64) {
+pub(super) fn skip(skipped: &mut Vec<Skipped>, what: &str, why: &str, count: u64) {
     if count == 0 {
         return;
     }
