@@ -12,9 +12,9 @@ use crate::policy::level::{Level, Version};
 
 /// Judge what runs in a cluster, and say who breaks what.
 ///
-/// Reads Pods and workloads, and writes nothing to the cluster. Findings are told of the topmost owner: of a Deployment,
+/// Reads Pods and workloads, and writes nothing to the cluster unless --write-reports asks for it. Findings are told of the topmost owner: of a Deployment,
 /// not of its Pods. Exit code: 0 complete, and nothing is found that counts; 1 complete, and something is (see
-/// --fail-on); 2 incomplete: something could not be read or judged, and the results name it.
+/// --fail-on); 2 incomplete: something could not be read, judged or written, and the results name it.
 #[derive(Args, Clone, Debug)]
 pub struct AuditArgs {
     /// Namespaces to look at [default: all]
@@ -62,6 +62,21 @@ pub struct AuditArgs {
     #[arg(long, value_name = "FILE")]
     pub since: Option<PathBuf>,
 
+    /// Write what was found into the cluster too: a report for each workload that breaks something
+    ///
+    /// As Report (openreports.io/v1alpha1) or PolicyReport (wgpolicyk8s.io/v1alpha2), whose CRDs podgate does not install.
+    /// A report is named after the uid of its workload, which owns it, and is written only when its content changed.
+    /// Those of workloads that are clean or gone are removed after a complete scan without selectors; those of other
+    /// tools are left alone. What is rejected, or its Pods are, is a fail; what is warned of or recorded is a warn. A
+    /// report that would be larger than 1 MiB is cut: its summary counts everything, and its annotation podgate.dev/cut
+    /// what is not listed. manifests/audit-rbac.yaml has the rights that it needs.
+    #[arg(long)]
+    pub write_reports: bool,
+
+    /// What reports are written as
+    #[arg(long, value_enum, value_name = "API", default_value_t = Reporting::Auto, requires = "write_reports")]
+    pub report_api: Reporting,
+
     /// The least that makes the exit code 1
     #[arg(long, value_enum, default_value_t = FailOn::Enforce)]
     pub fail_on: FailOn,
@@ -99,6 +114,17 @@ pub enum Format {
     Junit,
     /// One file to look at and to mail around
     Html,
+}
+
+/// What reports are written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reporting {
+    /// The first of these two that the cluster serves
+    Auto,
+    /// Report of openreports.io/v1alpha1
+    Openreports,
+    /// `PolicyReport` of wgpolicyk8s.io/v1alpha2
+    Wgpolicy,
 }
 
 /// The least that makes the exit code 1.

@@ -66,7 +66,7 @@ pub struct Run {
     /// How long it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
-    /// True if everything that was asked for was judged.
+    /// True if everything that was asked for was judged, and written.
     pub complete: bool,
     /// Fingerprint of the policy set.
     pub policy_set: String,

@@ -13,11 +13,11 @@ use crate::output::results::{Fate, Finding, Results};
 use crate::output::{csv, html, json, junit, markdown, sarif, table};
 use crate::policy::level::{Level, Version};
 use crate::policy::{Mode, PolicySet, shipped};
-use crate::report::{Judge, Scan, Selection, compare};
+use crate::report::{Judge, ReportApi, Reports, Scan, Selection, compare};
 use crate::server::directory;
 
 use super::terminal::{self, Line};
-use super::{AuditArgs, FailOn, Format};
+use super::{AuditArgs, FailOn, Format, Reporting};
 
 pub(super) fn run(args: AuditArgs) -> Result<ExitCode, String> {
     let AuditArgs {
@@ -31,6 +31,8 @@ pub(super) fn run(args: AuditArgs) -> Result<ExitCode, String> {
         as_mode,
         output,
         since,
+        write_reports,
+        report_api,
         fail_on,
         kubeconfig,
         context,
@@ -59,20 +61,36 @@ pub(super) fn run(args: AuditArgs) -> Result<ExitCode, String> {
     let runtime =
         tokio::runtime::Runtime::new().map_err(|error| format!("error: cannot start: {error}"))?;
     crate::server::install_crypto_provider();
-    let mut results = runtime.block_on(async {
+    let (results, reported) = runtime.block_on(async {
         let client = connect_as_kubectl(kubeconfig.as_deref(), context.as_deref())
             .await
             .map_err(|error| format!("error: {error}"))?;
-        Ok::<_, String>(scan(client, &judge, selection).await)
+        // Before the scan as well.
+        let reports = if write_reports {
+            let reports = Reports::discover(client.clone(), report_api.api(), version).await;
+            Some(reports.map_err(|error| format!("error: {error}"))?)
+        } else {
+            None
+        };
+        let stop = stop_on_signal();
+        let mut results = scan(client, &judge, selection.clone(), stop.clone()).await;
+        if let Some(earlier) = &earlier {
+            compare(&mut results, earlier);
+        }
+        let reported = match &reports {
+            Some(reports) => Some(reports.write(&mut results, &selection, &stop).await),
+            None => None,
+        };
+        Ok::<_, String>((results, reported))
     })?;
-    if let Some(earlier) = &earlier {
-        compare(&mut results, earlier);
-    }
     let written = write(output, &results);
     if let Err(error) = written
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         return Err(format!("error: cannot write: {error}"));
+    }
+    if let Some(reported) = reported {
+        eprintln!("{reported}");
     }
     for error in &results.errors {
         // Whatever the format does with them: an incomplete run is never silent.
@@ -86,23 +104,32 @@ pub(super) fn run(args: AuditArgs) -> Result<ExitCode, String> {
     }))
 }
 
-/// Scans until the end or Ctrl-C, which ends it with what is known so far.
-async fn scan(client: Client, judge: &Judge, selection: Selection) -> Results {
-    let (started, clock) = (jiff::Timestamp::now(), std::time::Instant::now());
+/// Cancelled by Ctrl-C, which ends a run with what is known so far.
+fn stop_on_signal() -> CancellationToken {
     let stop = CancellationToken::new();
     let on_signal = stop.clone();
-    let signal = tokio::spawn(async move {
+    tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             on_signal.cancel();
         }
     });
+    stop
+}
+
+/// Scans until the end or until it is stopped, and notes when, and how long it took.
+async fn scan(
+    client: Client,
+    judge: &Judge,
+    selection: Selection,
+    stop: CancellationToken,
+) -> Results {
+    let (started, clock) = (jiff::Timestamp::now(), std::time::Instant::now());
     let mut line = Line::new();
     let progress = |progress: crate::report::Progress<'_>| line.show(progress);
     let mut results = Scan::new(client, judge, selection, stop, progress)
         .run()
         .await;
     line.clear();
-    signal.abort();
     // Seconds are enough, and read well.
     let started = started.round(jiff::Unit::Second).unwrap_or(started);
     results.run.started = Some(started.to_string());
@@ -143,6 +170,19 @@ fn write(format: Format, results: &Results) -> io::Result<()> {
         Format::Html => out.write_all(html::render(results).as_bytes()),
     }?;
     out.flush()
+}
+
+// === impl Reporting ===
+
+impl Reporting {
+    /// The one that was asked for.
+    fn api(self) -> Option<ReportApi> {
+        match self {
+            Self::Auto => None,
+            Self::Openreports => Some(ReportApi::OpenReports),
+            Self::Wgpolicy => Some(ReportApi::PolicyReport),
+        }
+    }
 }
 
 fn fails(results: &Results, fail_on: FailOn) -> bool {
