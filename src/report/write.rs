@@ -410,6 +410,8 @@ impl Writing<'_> {
                     self.done.removed += 1;
                     Ok(())
                 }
+                // Somebody else was faster: the garbage collector, or a second run.
+                Err(broken) if broken.code() == Some(404) => Ok(()),
                 Err(broken) => self.refuse(&known.namespace, &broken).await,
             };
             if let Err(Ended(why)) = ended {
@@ -428,10 +430,6 @@ impl Writing<'_> {
         }
         if self.is_gone(broken).await {
             return Err(Ended(GONE.to_owned()));
-        }
-        if broken.code() == Some(404) {
-            // With its namespace.
-            return Ok(());
         }
         let refused = self
             .refused

@@ -2,15 +2,17 @@
 
 mod peak;
 mod plan;
+mod reports;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Once;
 
 use serde_json::{Value, json};
 
 use self::plan::Plan;
-use super::harness::cluster;
+use super::harness::{Cluster, cluster};
 
 fn audit(kubeconfig: &Path, arguments: &[&str]) -> (Output, u64) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_podgate"));
@@ -25,6 +27,24 @@ fn audit(kubeconfig: &Path, arguments: &[&str]) -> (Output, u64) {
 fn results(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Gives a user one of the roles of `manifests/audit-rbac.yaml`.
+#[track_caller]
+fn allow(cluster: &Cluster, user: &str, role: &str) {
+    // Two that apply it at once are in each other's way.
+    static ROLES: Once = Once::new();
+    let kubectl = cluster.kubectl();
+    ROLES.call_once(|| {
+        kubectl
+            .run(&["apply", "-f", "manifests/audit-rbac.yaml"])
+            .expect_success();
+    });
+    let binding = format!("{user}-{role}");
+    let (role, user) = (format!("--clusterrole={role}"), format!("--user={user}"));
+    kubectl
+        .run(&["create", "clusterrolebinding", &binding, &role, &user])
+        .expect_success();
 }
 
 /// Controls by workload, of the namespaces with this prefix.
@@ -137,20 +157,7 @@ fn what_may_not_be_read_is_named_and_the_run_incomplete() {
         );
     }
 
-    cluster
-        .kubectl()
-        .run(&["apply", "-f", "manifests/audit-rbac.yaml"])
-        .expect_success();
-    cluster
-        .kubectl()
-        .run(&[
-            "create",
-            "clusterrolebinding",
-            "podgate-audit",
-            "--clusterrole=podgate-audit",
-            "--user=auditor",
-        ])
-        .expect_success();
+    allow(cluster, "auditor", "podgate-audit");
     super::harness::await_until("the auditor may read", || {
         let (output, _) = audit(&kubeconfig, &["--level=baseline", &one]);
         results(&output)["run"]["complete"] == true
