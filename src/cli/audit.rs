@@ -64,7 +64,7 @@ pub struct AuditArgs {
 
     /// Write what was found into the cluster too: a report for each workload that breaks something
     ///
-    /// As Report (openreports.io/v1alpha1) or PolicyReport (wgpolicyk8s.io/v1alpha2), whose CRDs podgate does not install.
+    /// As reports of openreports.io/v1alpha1 or policyreports of wgpolicyk8s.io/v1alpha2, whose CRDs podgate does not install.
     /// A report is named after the uid of its workload, which owns it, and is written only when its content changed.
     /// Those of workloads that are clean or gone are removed after a complete scan without selectors; those of other
     /// tools are left alone. What is rejected, or its Pods are, is a fail; what is warned of or recorded is a warn. A
@@ -121,9 +121,9 @@ pub enum Format {
 pub enum Reporting {
     /// The first of these two that the cluster serves
     Auto,
-    /// Report of openreports.io/v1alpha1
+    /// The reports of openreports.io/v1alpha1
     Openreports,
-    /// `PolicyReport` of wgpolicyk8s.io/v1alpha2
+    /// The policyreports of wgpolicyk8s.io/v1alpha2
     Wgpolicy,
 }
 

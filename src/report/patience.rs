@@ -72,9 +72,8 @@ impl Patience {
 impl Broken {
     /// The status with which the API server refused, if it did.
     pub(super) fn code(&self) -> Option<u16> {
-        let error = match self {
-            Self::List(ListError::Api(error)) | Self::Write(error) => error,
-            _ => return None,
+        let (Self::List(ListError::Api(error)) | Self::Write(error)) = self else {
+            return None;
         };
         match &**error {
             kube::Error::Api(status) => Some(status.code),

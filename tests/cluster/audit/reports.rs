@@ -5,7 +5,7 @@
 //! test has an API of its own, as CRDs are of the whole cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use podgate::output::{json as results_json, results::Results};
@@ -77,6 +77,15 @@ fn crd(name: &str, version: &str, kind: &str, more: &Value) -> Value {
     })
 }
 
+/// The newer of the two, which has two fields more.
+fn openreports() -> Value {
+    let text = json!({"type": "string"});
+    let results = json!({"type": "array", "items": {"type": "string", "enum": ["pass", "fail", "warn", "error", "skip"]}});
+    let limits = json!({"type": "object", "properties": {"maxResults": {"type": "integer"}, "statusFilter": results}});
+    let more = json!({"source": text, "configuration": {"type": "object", "properties": {"limits": limits}}});
+    crd(OPENREPORTS, "v1alpha1", "Report", &more)
+}
+
 #[track_caller]
 fn install(cluster: &Cluster, crd: &Value) {
     let kubectl = cluster.kubectl();
@@ -96,7 +105,14 @@ fn install(cluster: &Cluster, crd: &Value) {
 fn stored(cluster: &Cluster, resource: &str, namespace: &str) -> BTreeMap<String, Value> {
     let listed = cluster
         .kubectl()
-        .run(&["get", resource, "--namespace", namespace, "-o=json"])
+        .run(&[
+            "get",
+            resource,
+            "--namespace",
+            namespace,
+            "-o=json",
+            "--show-managed-fields",
+        ])
         .json();
     let items = listed["items"].as_array().unwrap().iter();
     items
@@ -110,7 +126,11 @@ fn stored(cluster: &Cluster, resource: &str, namespace: &str) -> BTreeMap<String
 fn versions(stored: &BTreeMap<String, Value>) -> BTreeMap<&str, &Value> {
     let versions = stored.iter();
     versions
-        .map(|(name, it)| (&**name, &it["metadata"]["resourceVersion"]))
+        .map(|(name, it)| {
+            let version = &it["metadata"]["resourceVersion"];
+            assert!(version.is_string(), "{it:#}");
+            (&**name, version)
+        })
         .collect()
 }
 
@@ -150,48 +170,38 @@ fn expect(output: &Output, told: &str) {
     assert_eq!(results(output)["run"]["complete"], true);
 }
 
-#[test]
-fn each_workload_that_breaks_something_has_a_report_that_changes_only_with_it() {
-    let Some(cluster) = cluster() else { return };
-    let text = json!({"type": "string"});
-    let results = json!({"type": "array", "items": {"type": "string", "enum": ["pass", "fail", "warn", "error", "skip"]}});
-    let limits = json!({"type": "object", "properties": {"maxResults": {"type": "integer"}, "statusFilter": results}});
-    let more = json!({"source": text, "configuration": {"type": "object", "properties": {"limits": limits}}});
-    install(cluster, &crd(OPENREPORTS, "v1alpha1", "Report", &more));
-    let plan = Plan::make(cluster, "reported", 2);
-    let [one, two] = &plan.namespaces[..] else {
-        unreachable!("two were asked for")
-    };
-    let (dirty_one, dirty_two) = (dirty(&plan, one), dirty(&plan, two));
-    let all = dirty_one.len() + dirty_two.len();
-    assert!(dirty_one.len() > 3 && dirty_two.len() > 3);
+/// The uid of an object.
+#[track_caller]
+fn uid(cluster: &Cluster, kind: &str, name: &str, namespace: &str) -> String {
+    let it = cluster
+        .kubectl()
+        .run(&["get", kind, name, "--namespace", namespace, "-o=json"])
+        .json();
+    it["metadata"]["uid"].as_str().unwrap().to_owned()
+}
 
-    // Another tool was there before, and names its reports in the same way.
-    let uid_of = |kind: &str, name: &str, namespace: &str| {
-        let it = cluster
-            .kubectl()
-            .run(&["get", kind, name, "--namespace", namespace, "-o=json"])
-            .json();
-        it["metadata"]["uid"].as_str().unwrap().to_owned()
-    };
-    let bare = uid_of("pod", plan::bare_name(), one);
-    let foreign = json!({
+/// A report of another tool, under the name that podgate's would have.
+#[track_caller]
+fn foreign(cluster: &Cluster, namespace: &str, uid: &str) -> Value {
+    let it = json!({
         "apiVersion": "openreports.io/v1alpha1", "kind": "Report",
-        "metadata": {"name": bare, "namespace": one, "labels": {"app.kubernetes.io/managed-by": "kyverno"}},
+        "metadata": {"name": uid, "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": "kyverno"}},
         "results": [{"policy": "theirs", "result": "fail"}],
     });
-    let foreign = cluster
-        .kubectl()
-        .run_with_input(&["create", "-f", "-", "-o=json"], &foreign.to_string())
-        .json();
+    let create = ["create", "-f", "-", "-o=json", "--show-managed-fields"];
+    let kubectl = cluster.kubectl();
+    kubectl.run_with_input(&create, &it.to_string()).json()
+}
 
-    // With the rights that are documented, and no others.
+/// Somebody with the rights that are documented, and no others.
+#[track_caller]
+fn reporter(cluster: &Cluster, plan: &Plan) -> PathBuf {
     let kubeconfig = cluster.kubeconfig_of("reporter");
     allow(cluster, "reporter", "podgate-audit");
     let forbidden = "reports of openreports.io/v1alpha1: 0 written";
     await_until("the reporter may read, and may not write", || {
-        let output = write(&kubeconfig, &plan, "openreports");
-        let errors = super::results(&output)["errors"].clone();
+        let output = write(&kubeconfig, plan, "openreports");
+        let errors = results(&output)["errors"].clone();
         let errors = errors.as_array().unwrap();
         String::from_utf8_lossy(&output.stderr).contains(forbidden)
             && output.status.code() == Some(2)
@@ -201,19 +211,52 @@ fn each_workload_that_breaks_something_has_a_report_that_changes_only_with_it() 
     });
     allow(cluster, "reporter", "podgate-audit-reports");
     await_until("the reporter may write", || {
-        let output = write(&kubeconfig, &plan, "openreports");
+        let output = write(&kubeconfig, plan, "openreports");
         output.status.code() == Some(1)
     });
+    kubeconfig
+}
 
+/// Mends the template of a Deployment in the second namespace, and removes a Pod from the first.
+#[track_caller]
+fn mend(cluster: &Cluster, one: &str, two: &str) {
+    let containers = json!([{"name": "a", "image": "registry.example/a:1"}]);
+    let mended = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+    let path = format!("/apis/apps/v1/namespaces/{two}/deployments/web-2");
+    cluster.patch_all([(path, mended)]);
+    let delete = ["delete", "pod", "--grace-period=0", "--force"];
+    let gone = ["--namespace", one, plan::bare_name()];
+    cluster
+        .kubectl()
+        .run(&[&delete[..], &gone].concat())
+        .expect_success();
+}
+
+fn ours(stored: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let mut ours = stored.clone();
+    ours.retain(|_, it| it["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "podgate");
+    ours
+}
+
+#[test]
+fn each_workload_that_breaks_something_has_a_report_that_changes_only_with_it() {
+    let Some(cluster) = cluster() else { return };
+    install(cluster, &openreports());
+    let plan = Plan::make(cluster, "reported", 2);
+    let [one, two] = &plan.namespaces[..] else {
+        unreachable!("two were asked for")
+    };
+    let (dirty_one, dirty_two) = (dirty(&plan, one), dirty(&plan, two));
+    let all = dirty_one.len() + dirty_two.len();
+    assert!(dirty_one.len() > 3 && dirty_two.len() > 3);
+
+    // Another tool was there before, and names its reports in the same way.
+    let bare = uid(cluster, "pod", plan::bare_name(), one);
+    let foreign = foreign(cluster, one, &bare);
+
+    let kubeconfig = reporter(cluster, &plan);
     let first = stored(cluster, OPENREPORTS, one);
     assert_eq!(first[&bare], foreign);
-    let ours = |stored: &BTreeMap<String, Value>| {
-        let ours = stored.iter().filter(|(_, it)| {
-            it["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "podgate"
-        });
-        ours.map(|(name, it)| (name.clone(), it.clone()))
-            .collect::<BTreeMap<_, _>>()
-    };
     let reports = ours(&first);
     assert_eq!(scopes(&reports), dirty_one);
     assert_eq!(reports.len(), dirty_one.len());
@@ -228,7 +271,7 @@ fn each_workload_that_breaks_something_has_a_report_that_changes_only_with_it() 
         assert_eq!(*name, expected);
         assert_eq!(it["metadata"]["ownerReferences"][0]["uid"], uid);
     }
-    let deployment = uid_of("deployment", "web-0", one);
+    let deployment = uid(cluster, "deployment", "web-0", one);
     expect_report(&first[&deployment], &deployment, one);
 
     // Nothing but the time has changed.
@@ -243,18 +286,24 @@ fn each_workload_that_breaks_something_has_a_report_that_changes_only_with_it() 
     assert_eq!(scopes(&before), dirty_two);
 
     // One is mended, another is gone; what nobody has looked at stays.
-    let containers = json!([{"name": "a", "image": "registry.example/a:1"}]);
-    let mended = json!({"spec": {"template": {"spec": {"containers": containers}}}});
-    let path = format!("/apis/apps/v1/namespaces/{two}/deployments/web-2");
-    cluster.patch_all([(path, mended)]);
-    let delete = ["delete", "pod", "--grace-period=0", "--force"];
-    let gone = ["--namespace", one, plan::bare_name()];
-    cluster
-        .kubectl()
-        .run(&[&delete[..], &gone].concat())
-        .expect_success();
-    let narrow = ["--level=baseline", "--write-reports", "--selector=app"];
-    let (output, _) = audit(&kubeconfig, &narrow);
+    mend(cluster, one, two);
+    // The first of the two APIs that there are.
+    let of_two = format!("--namespace={two}");
+    let (output, _) = audit(
+        &kubeconfig,
+        &[
+            "--level=baseline",
+            "--write-reports",
+            "--selector=app",
+            &of_two,
+        ],
+    );
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        text.contains("reports of openreports.io/v1alpha1: 0 written, ")
+            && text.contains(" 0 removed"),
+        "{text}"
+    );
     assert_ne!(output.status.code(), Some(2));
     assert_eq!(
         versions(&stored(cluster, OPENREPORTS, two)),
@@ -290,8 +339,12 @@ fn expect_report(report: &Value, uid: &str, namespace: &str) {
         report["metadata"]["ownerReferences"],
         json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web-0", "uid": uid}])
     );
-    let manager = &report["metadata"]["managedFields"];
-    assert_eq!(*manager, Value::Null, "kubectl does not show them");
+    let managers = report["metadata"]["managedFields"].as_array().unwrap();
+    let managers: Vec<[&Value; 2]> = managers
+        .iter()
+        .map(|it| [&it["manager"], &it["operation"]])
+        .collect();
+    assert_eq!(managers, [["podgate", "Apply"]]);
     report.as_object_mut().unwrap().remove("metadata");
     let expected = json!({
         "apiVersion": "openreports.io/v1alpha1",
