@@ -304,12 +304,16 @@ impl<'s> Scan<'s> {
 
     /// The next page. What passes by itself is waited for: an API server that restarts, or has too much to do.
     async fn next(&self, pages: &mut Pages) -> Result<Option<Page>, Broken> {
+        if pages.is_done() {
+            return Ok(None);
+        }
         let mut pause = PAUSE;
         let mut attempt = 1;
         loop {
             let page = tokio::select! {
-                page = pages.next() => page,
+                biased;
                 () = self.stop.cancelled() => return Err(Broken::Stopped),
+                page = pages.next() => page,
             };
             let error = match page {
                 Ok(page) => return Ok(page),
@@ -448,3 +452,7 @@ fn path(kind: Kind, namespace: Option<&str>) -> String {
         Some(namespace) => format!("{group}/namespaces/{}/{resource}", segment(namespace)),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;
