@@ -91,10 +91,12 @@ async fn a_list_that_expires_is_begun_again_and_nothing_counts_twice() {
         first,
         (200, list(&[pod("b", false)])),
     ];
-    let (results, _) = run(vec![("/api/v1/pods", pods)], Selection::default()).await;
+    let (results, asked) = run(vec![("/api/v1/pods", pods)], Selection::default()).await;
     assert!(results.run.complete, "{:?}", results.errors);
     assert_eq!(names(&results), [("a", Fate::Rejected), ("b", Fate::Clean)]);
     assert_eq!(results.summary.scanned["pods"], 2);
+    // The version, the namespaces, two pages of Pods twice, and eight kinds of workloads: nothing else is asked.
+    assert_eq!(asked.len(), 1 + 1 + 4 + 8, "{asked:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,6 +136,42 @@ async fn an_api_server_that_has_too_much_to_do_is_waited_for_as_long_as_it_says(
     assert!(started.elapsed() >= Duration::from_secs(7));
     let pods = asked.iter().filter(|it| it.starts_with("/api/v1/pods"));
     assert_eq!(pods.count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_restarts_is_waited_for_and_one_that_is_gone_is_named() {
+    for (failures, is_complete) in [(3, true), (u32::MAX, false)] {
+        let left = Arc::new(Mutex::new(failures));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let mut left = left.lock().unwrap();
+            let is_down = *left > 0 && request.uri().path().ends_with("/pods");
+            *left -= u32::from(is_down);
+            async move {
+                if is_down {
+                    let error = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+                    return Err(error);
+                }
+                let body = Body::from(list(&[]).to_string().into_bytes());
+                Ok(Response::new(body))
+            }
+        });
+        let judge = Judge::new(
+            PolicySet::of_levels(Version::LATEST),
+            Version::LATEST,
+            false,
+        );
+        let client = Client::new(service, "default");
+        let scan = Scan::new(
+            client,
+            &judge,
+            Selection::default(),
+            CancellationToken::new(),
+            |_| {},
+        );
+        let results = scan.run().await;
+        let of_pods = results.errors.iter().find(|it| it.what == "list of pods");
+        assert_eq!(of_pods.is_none(), is_complete, "{:?}", results.errors);
+    }
 }
 
 #[tokio::test(start_paused = true)]
