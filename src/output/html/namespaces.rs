@@ -114,6 +114,6 @@ fn controls(namespace: &Namespace) -> Vec<String> {
     controls.sort_by_key(|(_, times)| Reverse(*times));
     let said = controls
         .iter()
-        .map(|(it, times)| format!("{it} {}", number(*times)));
+        .map(|(it, times)| format!("{it}\u{a0}{}", number(*times)));
     said.collect()
 }
