@@ -48,6 +48,7 @@ impl Browser {
             .args([
                 "--no-first-run",
                 "--disable-background-networking",
+                "--disable-extensions",
                 "--disable-dev-shm-usage",
             ])
             .arg(format!("--user-data-dir={}", profile.path().display()))
