@@ -229,7 +229,6 @@ fn fits_a_phone_and_a_desk_in_light_and_dark() {
     };
     for (name, results) in [
         ("incomplete", sample::incomplete()),
-        ("manifests", sample::manifests()),
         ("hostile", sample::hostile()),
     ] {
         let file = written(name, &results);

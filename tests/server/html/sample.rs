@@ -339,7 +339,7 @@ const HOSTILE: [&str; 8] = [
 
 /// One in which everything that can be named is one of [`HOSTILE`].
 pub(crate) fn hostile() -> Results {
-    let mut results = compared_of(48);
+    let mut results = compared_of(24);
     results.errors = incomplete().errors;
     results.run.cluster = Some(HOSTILE.join(""));
     let name = |at: usize| HOSTILE[at % HOSTILE.len()].to_owned();
