@@ -1,4 +1,4 @@
-//! Chromium without a window, driven through its DevTools protocol over two pipes.
+//! Chromium without a window, driven through its `DevTools` protocol over two pipes.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// Nothing takes this long, on however busy a machine, unless it never comes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const INSTALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/server/html/chromium.sh");
 
