@@ -79,7 +79,7 @@ fn row(out: &mut Markup, namespace: &Namespace, ids: &HashSet<&str>) {
             });
             out.element("td", &[], |out| {
                 if obstacles == 0 {
-                    return out.text("nothing");
+                    return out.text("nothing is in the way");
                 }
                 out.element("details", &[], |out| {
                     out.leaf("summary", &[], &controls(namespace).join(", "));
