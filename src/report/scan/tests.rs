@@ -51,7 +51,7 @@ fn page(items: &[Value], next: &str) -> Value {
     json!({"metadata": {"continue": next, "remainingItemCount": 1}, "items": items})
 }
 
-fn failure(code: u16, reason: &str, after: u32) -> (u16, Value) {
+fn refusal(code: u16, reason: &str, after: u32) -> (u16, Value) {
     let details = json!({"retryAfterSeconds": after});
     (
         code,
@@ -87,7 +87,7 @@ async fn a_list_that_expires_is_begun_again_and_nothing_counts_twice() {
     let first = (200, page(&[pod("a", true)], "next"));
     let pods = vec![
         first.clone(),
-        failure(410, "Expired", 0),
+        refusal(410, "Expired", 0),
         first,
         (200, list(&[pod("b", false)])),
     ];
@@ -102,7 +102,7 @@ async fn a_list_that_expires_is_begun_again_and_nothing_counts_twice() {
 #[tokio::test(start_paused = true)]
 async fn a_list_that_expires_every_time_is_told_with_what_was_seen() {
     let first = (200, page(&[pod("a", true)], "next"));
-    let expired = failure(410, "Expired", 0);
+    let expired = refusal(410, "Expired", 0);
     let mut pods = Vec::new();
     for _ in 0..=RESTARTS {
         pods.extend([first.clone(), expired.clone()]);
@@ -112,23 +112,19 @@ async fn a_list_that_expires_every_time_is_told_with_what_was_seen() {
     assert_eq!(names(&results), [("a", Fate::Rejected)]);
     assert_eq!(
         results.errors[0],
-        failure_of(
+        failure(
             "list of pods",
             "the list expired before it was read to its end (after 1 of them)"
         )
     );
 }
 
-fn failure_of(what: &str, why: &str) -> Failure {
-    super::failure(what, why)
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_api_server_that_has_too_much_to_do_is_waited_for_as_long_as_it_says() {
     let started = tokio::time::Instant::now();
     let pods = vec![
-        failure(429, "TooManyRequests", 7),
-        failure(503, "ServiceUnavailable", 0),
+        refusal(429, "TooManyRequests", 7),
+        refusal(503, "ServiceUnavailable", 0),
         (200, list(&[pod("a", false)])),
     ];
     let (results, asked) = run(vec![("/api/v1/pods", pods)], Selection::default()).await;
@@ -176,7 +172,7 @@ async fn an_api_server_that_restarts_is_waited_for_and_one_that_is_gone_is_named
 
 #[tokio::test(start_paused = true)]
 async fn what_is_forbidden_is_asked_for_once_and_the_rest_is_read() {
-    let forbidden = vec![failure(403, "Forbidden", 0)];
+    let forbidden = vec![refusal(403, "Forbidden", 0)];
     let deployment = json!({"metadata": {"name": "web", "namespace": "shop", "uid": "d"},
         "spec": {"template": {"spec": {"hostPID": true, "containers": [{"name": "a"}]}}}});
     let (results, asked) = run(
@@ -243,7 +239,7 @@ async fn a_scan_that_is_stopped_says_what_it_did_not_read() {
     assert!(
         results
             .errors
-            .contains(&failure_of("list of deployments", "interrupted"))
+            .contains(&failure("list of deployments", "interrupted"))
     );
     assert!(!results.errors.iter().any(|it| it.what == "list of pods"));
 }
