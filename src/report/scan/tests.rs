@@ -65,11 +65,16 @@ fn pod(name: &str, privileged: bool) -> Value {
 }
 
 async fn run(answers: Answers, selection: Selection) -> (Results, Vec<String>) {
-    let judge = Judge::new(
+    run_by(
         PolicySet::of_level(Level::Baseline, Version::LATEST),
-        Version::LATEST,
-        false,
-    );
+        answers,
+        selection,
+    )
+    .await
+}
+
+async fn run_by(set: PolicySet, answers: Answers, selection: Selection) -> (Results, Vec<String>) {
+    let judge = Judge::new(set, Version::LATEST, false);
     let (client, asked) = client(answers);
     let scan = Scan::new(client, &judge, selection, CancellationToken::new(), |_| {});
     let results = scan.run().await;
@@ -320,4 +325,39 @@ async fn a_container_that_only_the_pod_has_stays_at_its_place_there() {
             ),
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_labels_a_pod_is_rejected_and_a_workload_has_its_pods_rejected() {
+    let text =
+        "apiVersion: pod-security.admission.config.k8s.io/v1\nkind: PodSecurityConfiguration\n";
+    let files = [("configuration.yaml".to_owned(), text.to_owned())];
+    let set = PolicySet::load("the test", &files).unwrap();
+    let labels = json!({"pod-security.kubernetes.io/enforce": "baseline", "pod-security.kubernetes.io/warn": "privileged"});
+    let namespace = json!({"metadata": {"name": "shop", "labels": labels}});
+    let deployment = json!({"metadata": {"name": "web", "namespace": "shop", "uid": "d"},
+        "spec": {"template": {"spec": {"hostPID": true, "containers": [{"name": "a"}]}}}});
+    let (results, _) = run_by(
+        set,
+        vec![
+            ("/api/v1/namespaces", vec![(200, list(&[namespace]))]),
+            ("/api/v1/pods", vec![(200, list(&[pod("a", true)]))]),
+            (
+                "/apis/apps/v1/deployments",
+                vec![(200, list(&[deployment]))],
+            ),
+        ],
+        Selection::default(),
+    )
+    .await;
+    assert_eq!(
+        names(&results),
+        [("web", Fate::PodsRejected), ("a", Fate::Rejected)]
+    );
+    let finding = &results.objects[0].findings[0];
+    assert_eq!(
+        finding.pod_policies,
+        ["pod-security.kubernetes.io/enforce=baseline:latest"]
+    );
+    assert_eq!(finding.level.as_deref(), Some("baseline"));
 }
