@@ -4,6 +4,7 @@
 //! kept follows what is found and how many workloads there are, not how many Pods: each is judged from the text of its
 //! page and let go.
 
+mod batch;
 mod judge;
 mod owners;
 mod patience;

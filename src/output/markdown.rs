@@ -149,7 +149,7 @@ impl Draft {
             draft.entry("error", text);
         }
         let mut objects: Vec<&Object> = results.objects.iter().collect();
-        // Stable: those of one fate stay in their order.
+        // Stable, as is that of items: those of one fate stay in their order.
         objects.sort_by_key(|it| std::cmp::Reverse(it.fate));
         for object in objects {
             let place = object.place.as_ref().map(ToString::to_string);
@@ -159,8 +159,10 @@ impl Draft {
                 code(&object.title()),
                 object.fate.would()
             ));
-            for item in items(&object.findings) {
-                draft.entry("finding", tell(&item));
+            let mut items = items(&object.findings);
+            items.sort_by_key(|it| std::cmp::Reverse(it.first().fate()));
+            for item in &items {
+                draft.entry("finding", tell(item));
             }
         }
         draft.heading("**Namespaces**".to_owned());

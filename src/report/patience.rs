@@ -87,11 +87,15 @@ pub(super) async fn next(
     pages: &mut Pages,
     stop: &CancellationToken,
 ) -> Result<Option<Page>, Broken> {
+    if pages.is_done() {
+        return Ok(None);
+    }
     let mut patience = Patience::default();
     loop {
         let page = tokio::select! {
-            page = pages.next() => page,
+            biased;
             () = stop.cancelled() => return Err(Broken::Stopped),
+            page = pages.next() => page,
         };
         match page {
             Ok(page) => return Ok(page),

@@ -7,12 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::list::{ListError, Pages};
 use crate::cluster::segment;
-use crate::output::results::{Failure, Results, Skipped};
+use crate::output::results::Results;
 use crate::pod::Kind;
-use crate::pod::listed::Listed;
 
+use super::batch::{Batch, add_skipped, failure};
 use super::judge::{Judge, Labels};
-use super::owners::OwnerRef;
 use super::patience::{self, Broken};
 use super::rollup::Rollup;
 
@@ -67,18 +66,6 @@ pub struct Scan<'s> {
     namespaces: BTreeMap<String, Labels>,
     total: u64,
     results: Results,
-}
-
-/// What one list has given so far; thrown away if the list has to be begun again.
-#[derive(Default)]
-struct Batch {
-    rollup: Rollup,
-    namespaces: BTreeMap<String, Labels>,
-    seen: u64,
-    ended: u64,
-    /// Workloads that others manage and that nobody else reads, by why.
-    unknown_owners: BTreeMap<String, u64>,
-    failures: Vec<Failure>,
 }
 
 // === impl Selection ===
@@ -165,17 +152,8 @@ impl<'s> Scan<'s> {
                     "namespaces",
                     "/api/v1/namespaces",
                     params,
-                    |_, _, batch, text| match Listed::decode(text) {
-                        Ok(it) => {
-                            let labels = it.metadata.labels.iter();
-                            let labels = labels
-                                .map(|(key, value)| (key.to_string(), value.to_string()))
-                                .collect();
-                            batch
-                                .namespaces
-                                .insert(it.metadata.name.to_string(), labels);
-                        }
-                        Err(error) => batch.fail("a namespace", &error.to_string()),
+                    |_, _, batch, text| {
+                        batch.namespace(text);
                     },
                 )
                 .await;
@@ -195,7 +173,11 @@ impl<'s> Scan<'s> {
         params.label_selector.clone_from(&self.selection.labels);
         params.field_selector.clone_from(&self.selection.fields);
         let path = path(Kind::Pod, namespace);
-        let batch = self.list("pods", &path, params, judge_pod).await;
+        let batch = self
+            .list("pods", &path, params, |judge, namespaces, batch, text| {
+                batch.pod(judge, namespaces, text);
+            })
+            .await;
         self.keep("pods", batch, rollup);
     }
 
@@ -205,12 +187,9 @@ impl<'s> Scan<'s> {
         let is_narrow = self.selection.labels.is_some() || self.selection.fields.is_some();
         if owns && is_narrow {
             // The owners of the Pods that were selected may not be selected themselves.
-            let batch =
-                self.list(what, &path, ListParams::default(), |_, _, batch, text| {
-                    match Listed::decode(text) {
-                        Ok(it) => batch.rollup.owners.add(&it),
-                        Err(error) => batch.fail(kind.name(), &error.to_string()),
-                    }
+            let batch = self
+                .list(what, &path, ListParams::default(), |_, _, batch, text| {
+                    batch.owner(kind, text);
                 })
                 .await;
             let owners = Batch { seen: 0, ..batch };
@@ -222,8 +201,8 @@ impl<'s> Scan<'s> {
         let mut params = ListParams::default();
         params.label_selector.clone_from(&self.selection.labels);
         let batch = self
-            .list(what, &path, params, |judge, labels, batch, text| {
-                judge_workload(kind, judge, labels, batch, text);
+            .list(what, &path, params, |judge, namespaces, batch, text| {
+                batch.workload(kind, judge, namespaces, text);
             })
             .await;
         self.keep(what, batch, rollup);
@@ -238,10 +217,8 @@ impl<'s> Scan<'s> {
             .entry(what.to_owned())
             .or_default();
         *seen += batch.seen;
-        let skipped = &mut self.results.skipped;
-        skip(skipped, "Pods", "they have ended", batch.ended);
-        for (why, count) in batch.unknown_owners {
-            skip(skipped, what, &why, count);
+        for it in batch.skipped {
+            add_skipped(&mut self.results.skipped, &it.what, &it.why, it.count);
         }
         self.results.errors.extend(batch.failures);
     }
@@ -300,102 +277,6 @@ impl<'s> Scan<'s> {
     }
 }
 
-// === impl Batch ===
-
-impl Batch {
-    fn fail(&mut self, what: &str, why: &str) {
-        self.failures.push(failure(what, why));
-    }
-}
-
-pub(super) fn failure(what: &str, why: &str) -> Failure {
-    Failure {
-        what: what.to_owned(),
-        why: why.to_owned(),
-        place: None,
-    }
-}
-
-pub(super) fn skip(skipped: &mut Vec<Skipped>, what: &str, why: &str, count: u64) {
-    if count == 0 {
-        return;
-    }
-    match skipped
-        .iter_mut()
-        .find(|it| it.what == what && it.why == why)
-    {
-        Some(known) => known.count += count,
-        None => skipped.push(Skipped {
-            what: what.to_owned(),
-            why: why.to_owned(),
-            count,
-            place: None,
-        }),
-    }
-}
-
-fn judge_pod(judge: &Judge, namespaces: &BTreeMap<String, Labels>, batch: &mut Batch, text: &str) {
-    let listed = match Listed::decode(text) {
-        Ok(listed) => listed,
-        Err(error) => return batch.fail("a Pod", &error.to_string()),
-    };
-    if listed.has_ended() {
-        batch.ended += 1;
-        return;
-    }
-    let labels = namespaces.get(&*listed.metadata.namespace);
-    match judge.judge(Kind::Pod, &listed, labels, text) {
-        Ok(Some(mut judged)) => {
-            if let Some(owner) = OwnerRef::of(&listed) {
-                batch.rollup.pods.entry(owner).or_default().add(judged);
-            } else {
-                judged.object.pods = 1;
-                batch.rollup.own.push(judged);
-            }
-        }
-        Ok(None) => {}
-        Err(error) => batch.fail(&named(Kind::Pod, &listed), &error.to_string()),
-    }
-}
-
-fn judge_workload(
-    kind: Kind,
-    judge: &Judge,
-    namespaces: &BTreeMap<String, Labels>,
-    batch: &mut Batch,
-    text: &str,
-) {
-    let listed = match Listed::decode(text) {
-        Ok(listed) => listed,
-        Err(error) => return batch.fail(&format!("a {}", kind.name()), &error.to_string()),
-    };
-    if let Some(owner) = OwnerRef::of(&listed) {
-        batch.rollup.owners.add(&listed);
-        if Kind::from_type(&owner.api_version, &owner.kind).is_none() {
-            let why = format!(
-                "{} manages them, which podgate does not know: only their Pods are judged",
-                owner.kind
-            );
-            *batch.unknown_owners.entry(why).or_default() += 1;
-        }
-        return;
-    }
-    let labels = namespaces.get(&*listed.metadata.namespace);
-    match judge.judge(kind, &listed, labels, text) {
-        Ok(Some(judged)) => batch.rollup.own.push(judged),
-        Ok(None) => {
-            let why = "they have no Pod template".to_owned();
-            *batch.unknown_owners.entry(why).or_default() += 1;
-        }
-        Err(error) => batch.fail(&named(kind, &listed), &error.to_string()),
-    }
-}
-
-fn named(kind: Kind, listed: &Listed<'_>) -> String {
-    let it = &listed.metadata;
-    format!("{} {}/{}", kind.name(), it.namespace, it.name)
-}
-
 fn path(kind: Kind, namespace: Option<&str>) -> String {
     let group = match kind.group() {
         "" => "/api/v1".to_owned(),
@@ -407,3 +288,7 @@ fn path(kind: Kind, namespace: Option<&str>) -> String {
         Some(namespace) => format!("{group}/namespaces/{}/{resource}", segment(namespace)),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

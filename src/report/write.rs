@@ -26,8 +26,9 @@ use crate::pod::json;
 use crate::policy::level::Version;
 
 use self::document::Report;
+use super::batch::{add_skipped, failure};
 use super::patience::{self, Broken, Patience};
-use super::scan::{Selection, failure, skip};
+use super::scan::Selection;
 
 pub use self::api::{ReportApi, ReportApiError};
 
@@ -255,8 +256,9 @@ impl Reports {
         loop {
             let request = build().map_err(|error| Box::new(Error::BuildRequest(error)))?;
             let answer = tokio::select! {
-                answer = self.client.request_text(request) => answer,
+                biased;
                 () = stop.cancelled() => return Err(Broken::Stopped),
+                answer = self.client.request_text(request) => answer,
             };
             match answer {
                 Ok(_) => return Ok(()),
@@ -352,7 +354,7 @@ impl Writing<'_> {
         let Reports { api, version, .. } = *self.reports;
         let Some(mut report) = Report::of(object, api, version, seconds) else {
             let why = "their workload has no uid that they could be named after";
-            skip(&mut self.skipped, "reports", why, 1);
+            add_skipped(&mut self.skipped, "reports", why, 1);
             return Ok(());
         };
         let namespace = &object.namespace;
@@ -397,7 +399,9 @@ impl Writing<'_> {
         if !is_complete {
             let why = "the scan is incomplete, so their workloads may not be clean: not removed";
             let count = u64::try_from(known.len()).unwrap_or(u64::MAX);
-            skip(&mut self.skipped, "reports of earlier runs", why, count);
+            if count > 0 {
+                add_skipped(&mut self.skipped, "reports of earlier runs", why, count);
+            }
             return;
         }
         let total = known.len();

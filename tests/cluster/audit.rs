@@ -113,7 +113,10 @@ fn all_that_was_planted_is_found_at_its_owner_and_nothing_else() {
         few["skipped"],
         json!([{"what": "Pods", "why": "they have ended", "count": 1}])
     );
-    eprintln!("peak memory: {peak} kB for everything, {small_peak} kB for one namespace");
+    eprintln!(
+        "{} in {} s; peak memory: {peak} kB for everything, {small_peak} kB for one namespace",
+        all["summary"]["scanned"], all["run"]["seconds"]
+    );
     // What is kept follows what is found and the size of a page; fifty times the Pods are not fifty times the memory.
     assert!(peak < 3 * small_peak, "{peak} kB against {small_peak} kB");
 

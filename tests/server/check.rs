@@ -253,3 +253,26 @@ fn every_format_ends_alike_and_says_the_same_twice() {
         }
     }
 }
+
+#[test]
+fn a_reader_who_has_read_enough_changes_no_verdict() {
+    let bad = MANIFESTS.split("---\n").next().expect("the first is bad");
+    let many = vec![bad; 300].join("---\n");
+    let directory = manifests();
+    std::fs::write(directory.path().join("many.yaml"), many).expect("the file can be written");
+    for format in ["human", "json", "sarif", "junit", "markdown", "csv"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_podgate"))
+            .args(["check", "many.yaml", "--output", format])
+            .current_dir(directory.path())
+            .env_remove("PODGATE_POLICIES")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("podgate starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(1), "{format}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{format}");
+    }
+}

@@ -121,7 +121,7 @@ fn every_command_in_the_documents_exists() {
     }
     assert_eq!(
         seen.into_iter().collect::<Vec<_>>(),
-        ["check", "demo", "serve"]
+        ["audit", "check", "demo", "serve"]
     );
     for path in [files("policies", "yaml"), files("manifests", "yaml")].concat() {
         let text = text_of(&path);

@@ -79,7 +79,7 @@ fn row(out: &mut Markup, namespace: &Namespace, ids: &HashSet<&str>) {
             });
             out.element("td", &[], |out| {
                 if obstacles == 0 {
-                    return out.text("nothing");
+                    return out.text("nothing is in the way");
                 }
                 out.element("details", &[], |out| {
                     out.leaf("summary", &[], &controls(namespace).join(", "));
@@ -114,6 +114,6 @@ fn controls(namespace: &Namespace) -> Vec<String> {
     controls.sort_by_key(|(_, times)| Reverse(*times));
     let said = controls
         .iter()
-        .map(|(it, times)| format!("{it} {}", number(*times)));
+        .map(|(it, times)| format!("{it}\u{a0}{}", number(*times)));
     said.collect()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::markup::Markup;
 use super::{anchor, at, count, fate, number, outcome, paths};
-use crate::output::results::{Finding, Injected, Object, Results};
+use crate::output::results::{Finding, Object, Results};
 
 /// Names that are shown at once; the others are behind a click.
 const MAX_SHOWN: usize = 8;
@@ -51,7 +51,7 @@ fn section(out: &mut Markup, object: &Object, id: &str) {
             findings(out, &object.findings, id);
         }
         if !object.injected.is_empty() {
-            injected(out, &object.injected);
+            injected(out, object);
         }
     });
     out.line();
@@ -259,10 +259,10 @@ fn few(out: &mut Markup, element: &'static str, items: &[impl AsRef<str>]) {
 }
 
 /// One row for what one policy writes into the same field of several containers.
-fn injected(out: &mut Markup, injected: &[Injected]) {
+fn injected(out: &mut Markup, object: &Object) {
     let mut order = Vec::new();
     let mut paths_of: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
-    for it in injected {
+    for it in &object.injected {
         let key = (it.policy.as_str(), it.value.to_string());
         let paths = paths_of.entry(key.clone()).or_insert_with(|| {
             order.push(key);
@@ -271,11 +271,12 @@ fn injected(out: &mut Markup, injected: &[Injected]) {
         paths.push(&it.path);
     }
     out.element("table", &[("class", "injected")], |out| {
-        out.leaf(
-            "caption",
-            &[],
-            "Injected into the Pods that are made from it",
-        );
+        let caption = if object.kind == "Pod" {
+            "Injected into it"
+        } else {
+            "Injected into the Pods that are made from it"
+        };
+        out.leaf("caption", &[], caption);
         out.element("thead", &[], |out| {
             out.element("tr", &[], |out| {
                 for name in ["field", "value", "policy"] {

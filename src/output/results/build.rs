@@ -174,18 +174,35 @@ fn add_by_labels(kind: Kind, by_labels: &PodSecurityDecision, findings: &mut Vec
         };
         let name = format!("pod-security.kubernetes.io/{mode}={asked}");
         for finding in found.iter().map(|it| Finding::found(kind, it)) {
-            let known = findings.iter().position(|it| it.is_same(&finding));
-            let at = known.unwrap_or_else(|| {
-                findings.push(finding);
-                findings.len() - 1
-            });
-            let it = &mut findings[at];
+            let it = known_or_new(findings, finding);
             stricter((&mut it.mode, &mut it.policies), mode, &name);
             stricter((&mut it.pod_mode, &mut it.pod_policies), mode, &name);
         }
     }
+    // To the workload itself the labels say nothing of it: only its Pods will hear.
+    if let Some((asked, found)) = by_labels.doomed() {
+        let name = format!("pod-security.kubernetes.io/enforce={asked}");
+        for finding in found.iter().map(|it| Finding::found(kind, it)) {
+            let it = known_or_new(findings, finding);
+            stricter(
+                (&mut it.pod_mode, &mut it.pod_policies),
+                Mode::Enforce,
+                &name,
+            );
+        }
+    }
     // Stable: findings of one control stay in the order of the Pod.
     findings.sort_by_key(|it| NAMES.iter().position(|name| *name == it.control));
+}
+
+/// The same finding, if there is one, else this.
+fn known_or_new(findings: &mut Vec<Finding>, finding: Finding) -> &mut Finding {
+    let known = findings.iter().position(|it| it.is_same(&finding));
+    let at = known.unwrap_or_else(|| {
+        findings.push(finding);
+        findings.len() - 1
+    });
+    &mut findings[at]
 }
 
 fn stricter(known: (&mut Mode, &mut Vec<String>), mode: Mode, name: &str) {

@@ -221,8 +221,9 @@ impl Wanted {
             }
             "Job" | "ReplicationController" => it["spec"] = json!({"template": template}),
             "StatefulSet" => {
-                it["spec"] =
-                    json!({"selector": selector, "serviceName": "web", "template": template})
+                let spec =
+                    json!({"selector": selector, "serviceName": "web", "template": template});
+                it["spec"] = spec;
             }
             _ => it["spec"] = json!({"selector": selector, "template": template}),
         }

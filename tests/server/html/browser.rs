@@ -1,17 +1,17 @@
-//! Chromium without a window, driven through its DevTools protocol over two pipes.
+//! Chromium without a window, driven through its `DevTools` protocol over two pipes.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 /// Nothing takes this long, on however busy a machine, unless it never comes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const INSTALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/server/html/chromium.sh");
 
@@ -20,6 +20,7 @@ pub(crate) struct Browser {
     child: Child,
     input: ChildStdin,
     messages: Receiver<Value>,
+    page: Option<Value>,
     session: Option<String>,
     calls: u64,
     events: Vec<Value>,
@@ -30,10 +31,31 @@ pub(crate) struct Browser {
 // === impl Browser ===
 
 impl Browser {
+    /// One for all tests that run at the same time, the last of which ends it.
+    ///
     /// `None`, and says so, where there is none and it cannot be installed; in CI that is a failure.
-    pub(crate) fn start() -> Option<Self> {
+    pub(crate) fn shared() -> Option<Arc<Mutex<Self>>> {
+        static SHARED: Mutex<Weak<Mutex<Browser>>> = Mutex::new(Weak::new());
         static PROGRAM: OnceLock<Option<&str>> = OnceLock::new();
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(browser) = shared.upgrade() {
+            return Some(browser);
+        }
         let program = PROGRAM.get_or_init(program).as_deref()?;
+        let browser = Arc::new(Mutex::new(Self::start(program)));
+        *shared = Arc::downgrade(&browser);
+        Some(browser)
+    }
+
+    /// Waits for its turn, and begins with a new page.
+    pub(crate) fn turn(shared: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        // What a failed test left behind goes with its page.
+        let mut browser = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        browser.renew();
+        browser
+    }
+
+    fn start(program: &str) -> Self {
         let profile = tempfile::tempdir().expect("there is room for a profile");
         // It reads from descriptor 3 and writes to 4.
         let mut child = Command::new("sh")
@@ -48,6 +70,7 @@ impl Browser {
             .args([
                 "--no-first-run",
                 "--disable-background-networking",
+                "--disable-extensions",
                 "--disable-dev-shm-usage",
             ])
             .arg(format!("--user-data-dir={}", profile.path().display()))
@@ -73,25 +96,33 @@ impl Browser {
                 message.clear();
             }
         });
-        let mut browser = Self {
+        Self {
             child,
             input,
             messages,
+            page: None,
             session: None,
             calls: 0,
             events: Vec::new(),
             _profile: profile,
-        };
-        let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}));
-        let attached = browser.call(
-            "Target.attachToTarget",
-            &json!({"targetId": target["targetId"], "flatten": true}),
-        );
-        browser.session = attached["sessionId"].as_str().map(str::to_owned);
-        for domain in ["Page", "Runtime", "Network", "Log"] {
-            browser.call(&format!("{domain}.enable"), &json!({}));
         }
-        Some(browser)
+    }
+
+    fn renew(&mut self) {
+        self.session = None;
+        let target = self.call("Target.createTarget", &json!({"url": "about:blank"}));
+        let page = target["targetId"].clone();
+        if let Some(old) = self.page.replace(page.clone()) {
+            self.call("Target.closeTarget", &json!({"targetId": old}));
+        }
+        let attached = self.call(
+            "Target.attachToTarget",
+            &json!({"targetId": page, "flatten": true}),
+        );
+        self.session = attached["sessionId"].as_str().map(str::to_owned);
+        for domain in ["Page", "Runtime", "Network", "Log"] {
+            self.call(&format!("{domain}.enable"), &json!({}));
+        }
     }
 
     /// Opens a file, with that behind the `#`, and waits until it is loaded.
