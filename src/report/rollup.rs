@@ -121,10 +121,15 @@ impl Rollup {
                 .or_default()
                 .merge(from_pods);
         }
-        let mut by_uid: HashMap<String, (OwnerRef, FromPods)> = by_top
-            .into_iter()
-            .map(|(owner, pods)| (owner.uid.clone(), (owner, pods)))
-            .collect();
+        // Anybody can write any uid into an owner reference: it must not put other Pods out of sight.
+        let mut by_uid: BTreeMap<(String, String), (OwnerRef, FromPods)> = BTreeMap::new();
+        for (owner, pods) in by_top {
+            let key = (owner.namespace.clone(), owner.uid.clone());
+            let (_, known) = by_uid
+                .entry(key)
+                .or_insert_with(|| (owner, FromPods::default()));
+            known.merge(pods);
+        }
         let mut objects = Vec::new();
         let mut workloads: BTreeMap<String, Workloads> = namespaces
             .keys()
@@ -141,8 +146,8 @@ impl Rollup {
             parts,
         } in self.own
         {
-            let uid = object.uid.as_deref().unwrap_or_default();
-            match by_uid.remove(uid) {
+            let uid = object.uid.clone().unwrap_or_default();
+            match by_uid.remove(&(object.namespace.clone(), uid)) {
                 Some((_, pods)) => {
                     let (object, breaks) = of_pods(object, pods, Some(&parts));
                     add(object, breaks);

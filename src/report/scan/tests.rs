@@ -294,6 +294,29 @@ async fn pods_of_an_owner_that_podgate_does_not_know_are_told_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_that_name_the_same_uid_as_their_owner_do_not_hide_each_other() {
+    let owned = |namespace: &str, name: &str, owner: &str, privileged| {
+        let mut it = pod(name, privileged);
+        it["metadata"]["namespace"] = json!(namespace);
+        it["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": owner, "uid": "d", "controller": true}]);
+        it
+    };
+    let pods = list(&[
+        owned("ops", "one", "agent", true),
+        owned("shop", "two", "agent", true),
+        owned("shop", "three", "forged", false),
+    ]);
+    let pods = vec![("/api/v1/pods", vec![(200, pods)])];
+    let (results, _) = run(pods, Selection::default()).await;
+    let told: Vec<(&str, u64, usize)> = results
+        .objects
+        .iter()
+        .map(|it| (&*it.namespace, it.pods, it.findings.len()))
+        .collect();
+    assert_eq!(told, [("ops", 1, 1), ("shop", 2, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_container_that_only_the_pod_has_stays_at_its_place_there() {
     let mut injected = pod("one", false);
     injected["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent", "uid": "d", "controller": true}]);
