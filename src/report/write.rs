@@ -7,27 +7,23 @@
 
 mod api;
 mod document;
+mod store;
 #[cfg(test)]
 mod testing;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
-use kube::core::{Request, request};
-use kube::{Client, Error};
-use serde::Deserialize;
+use kube::Client;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::list::{ListError, Pages};
-use crate::cluster::segment;
 use crate::output::results::{Failure, Object, Results, Skipped};
-use crate::pod::json;
 use crate::policy::level::Version;
 
 use self::document::Report;
+use self::store::{AllKnown, Store};
 use super::batch::{add_skipped, failure};
-use super::patience::{self, Broken, Patience};
+use super::patience::Broken;
 use super::scan::Selection;
 
 pub use self::api::{ReportApi, ReportApiError};
@@ -40,18 +36,12 @@ const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const CONTENT: &str = "podgate.dev/content";
 /// The annotation that counts the rows that the summary counts and a report has no room for.
 const CUT: &str = "podgate.dev/cut";
-/// Reports of one page; of each only its metadata is read.
-const PAGE: u32 = 500;
-/// How often a list that expired is begun again.
-const RESTARTS: u32 = 3;
-
 /// What has become of an API that was served when the run began.
 const GONE: &str = "they are no longer served: their CRD was removed during the run";
 
 /// Writes reports in one API of one cluster.
 pub struct Reports {
-    client: Client,
-    api: ReportApi,
+    store: Store,
     /// Of the levels in whose words findings are graded.
     version: Version,
 }
@@ -67,39 +57,6 @@ pub struct Written {
     pub unchanged: u64,
     /// Their workloads are clean or gone.
     pub removed: u64,
-}
-
-/// A report of ours that is in the cluster.
-#[derive(Debug)]
-struct Known {
-    namespace: String,
-    name: String,
-    uid: String,
-    resource_version: String,
-    content: Option<String>,
-}
-
-/// Ours, by namespace and name.
-type AllKnown = BTreeMap<(String, String), Known>;
-
-/// One item of a list of reports.
-#[derive(Deserialize)]
-struct Stored {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
-struct Metadata {
-    name: String,
-    #[serde(default)]
-    namespace: String,
-    #[serde(default)]
-    uid: String,
-    #[serde(default)]
-    resource_version: String,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
 }
 
 /// One run of it.
@@ -146,11 +103,8 @@ impl Reports {
         version: Version,
     ) -> Result<Self, ReportApiError> {
         let api = ReportApi::discover(&client, asked).await?;
-        Ok(Self {
-            client,
-            api,
-            version,
-        })
+        let store = Store { client, api };
+        Ok(Self { store, version })
     }
 
     /// Writes a report for each object of the results in which something was found, and removes those of ours whose
@@ -167,7 +121,7 @@ impl Reports {
             reports: self,
             stop,
             done: Written {
-                api: self.api,
+                api: self.store.api,
                 written: 0,
                 unchanged: 0,
                 removed: 0,
@@ -184,122 +138,6 @@ impl Reports {
         results.count();
         done
     }
-
-    /// Ours, in the namespaces that were looked at.
-    async fn known(
-        &self,
-        selection: &Selection,
-        stop: &CancellationToken,
-    ) -> Result<AllKnown, Broken> {
-        let places: Vec<Option<&str>> = match &selection.namespaces[..] {
-            [] => vec![None],
-            some => some.iter().map(|it| Some(it.as_str())).collect(),
-        };
-        let mut known = AllKnown::new();
-        for namespace in places {
-            let mut restarts = 0;
-            loop {
-                match self.list(namespace, &mut known, stop).await {
-                    Err(Broken::List(ListError::Expired)) if restarts < RESTARTS => restarts += 1,
-                    Err(broken) => return Err(broken),
-                    Ok(()) => break,
-                }
-            }
-        }
-        Ok(known)
-    }
-
-    async fn list(
-        &self,
-        namespace: Option<&str>,
-        known: &mut AllKnown,
-        stop: &CancellationToken,
-    ) -> Result<(), Broken> {
-        let params = ListParams::default()
-            .labels(&format!("{MANAGED_BY}={MANAGER}"))
-            .limit(PAGE);
-        let path = self.api.path(namespace);
-        let mut pages = Pages::new(self.client.clone(), &path, params).metadata_only();
-        while let Some(page) = patience::next(&mut pages, stop).await? {
-            for text in page.items() {
-                let it = json::from_str::<Stored>(text).map_err(ListError::Decode)?;
-                let Metadata {
-                    name,
-                    namespace,
-                    uid,
-                    resource_version,
-                    mut annotations,
-                } = it.metadata;
-                let content = annotations.remove(CONTENT);
-                known.insert(
-                    (namespace.clone(), name.clone()),
-                    Known {
-                        namespace,
-                        name,
-                        uid,
-                        resource_version,
-                        content,
-                    },
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends a request until it is answered, refused, or given up.
-    async fn send(
-        &self,
-        build: impl Fn() -> Result<http::Request<Vec<u8>>, request::Error>,
-        stop: &CancellationToken,
-    ) -> Result<(), Broken> {
-        let mut patience = Patience::default();
-        loop {
-            let request = build().map_err(|error| Box::new(Error::BuildRequest(error)))?;
-            let answer = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Err(Broken::Stopped),
-                answer = self.client.request_text(request) => answer,
-            };
-            match answer {
-                Ok(_) => return Ok(()),
-                Err(error) => patience.wait(Broken::Write(Box::new(error)), stop).await?,
-            }
-        }
-    }
-
-    /// Applies a report. `force` takes fields that somebody else has written, which is right only for one of ours.
-    async fn apply(
-        &self,
-        namespace: &str,
-        report: &Report,
-        force: bool,
-        stop: &CancellationToken,
-    ) -> Result<(), Broken> {
-        let path = self.api.path(Some(namespace));
-        let name = report.value["metadata"]["name"]
-            .as_str()
-            .unwrap_or_default();
-        let mut params = PatchParams::apply(MANAGER);
-        params.force = force;
-        let build =
-            || Request::new(&path).patch(&segment(name), &params, &Patch::Apply(&report.value));
-        self.send(build, stop).await
-    }
-
-    /// Removes a report, if it still is the one that was listed.
-    async fn delete(&self, known: &Known, stop: &CancellationToken) -> Result<(), Broken> {
-        let path = self.api.path(Some(&known.namespace));
-        let text = |it: &String| Some(it.clone()).filter(|it| !it.is_empty());
-        let params = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: text(&known.uid),
-                resource_version: text(&known.resource_version),
-            }),
-            ..DeleteParams::default()
-        };
-        let build = || Request::new(&path).delete(&segment(&known.name), &params);
-        self.send(build, stop).await
-    }
 }
 
 /// The name of a report whose proper one is another tool's: several name theirs after the uid of the workload.
@@ -311,8 +149,8 @@ fn second_name(uid: &str) -> String {
 
 impl Writing<'_> {
     async fn all(&mut self, results: &Results, selection: &Selection) {
-        let name = format!("list of {}", self.reports.api);
-        let mut known = match self.reports.known(selection, self.stop).await {
+        let name = format!("list of {}", self.reports.store.api);
+        let mut known = match self.reports.store.known(selection, self.stop).await {
             Ok(known) => known,
             Err(broken) => {
                 let why = self.why(&broken).await;
@@ -337,7 +175,7 @@ impl Writing<'_> {
                 let left = dirty.len() - done;
                 let why = format!("{why} ({left} of {} not written)", dirty.len());
                 self.failures
-                    .push(failure(&self.reports.api.to_string(), &why));
+                    .push(failure(&self.reports.store.api.to_string(), &why));
                 return;
             }
         }
@@ -351,8 +189,8 @@ impl Writing<'_> {
         seconds: Option<i64>,
         known: &mut AllKnown,
     ) -> Result<(), Ended> {
-        let Reports { api, version, .. } = *self.reports;
-        let Some(mut report) = Report::of(object, api, version, seconds) else {
+        let Reports { store, version } = self.reports;
+        let Some(mut report) = Report::of(object, store.api, *version, seconds) else {
             let why = "their workload has no uid that they could be named after";
             add_skipped(&mut self.skipped, "reports", why, 1);
             return Ok(());
@@ -373,16 +211,10 @@ impl Writing<'_> {
         if let Some(known) = known {
             report.value["metadata"]["name"] = known.name.into();
         }
-        let mut answer = self
-            .reports
-            .apply(namespace, &report, is_ours, self.stop)
-            .await;
+        let mut answer = store.apply(namespace, &report, is_ours, self.stop).await;
         if !is_ours && matches!(&answer, Err(broken) if broken.code() == Some(409)) {
             report.value["metadata"]["name"] = second_name(&report.uid).into();
-            answer = self
-                .reports
-                .apply(namespace, &report, false, self.stop)
-                .await;
+            answer = store.apply(namespace, &report, false, self.stop).await;
         }
         match answer {
             Ok(()) => self.done.written += 1,
@@ -409,7 +241,7 @@ impl Writing<'_> {
             if self.is_forbidden(&known.namespace) {
                 continue;
             }
-            let ended = match self.reports.delete(known, self.stop).await {
+            let ended = match self.reports.store.delete(known, self.stop).await {
                 Ok(()) => {
                     self.done.removed += 1;
                     Ok(())
@@ -421,7 +253,7 @@ impl Writing<'_> {
             if let Err(Ended(why)) = ended {
                 let why = format!("{why} ({} of {total} not removed)", total - done);
                 self.failures
-                    .push(failure(&self.reports.api.to_string(), &why));
+                    .push(failure(&self.reports.store.api.to_string(), &why));
                 return;
             }
         }
@@ -451,7 +283,7 @@ impl Writing<'_> {
 
     /// True if the whole API went away. A CRD that is being removed takes no more writes.
     async fn is_gone(&self, broken: &Broken) -> bool {
-        let Reports { client, api, .. } = self.reports;
+        let Store { client, api } = &self.reports.store;
         matches!(broken.code(), Some(404 | 405))
             && api
                 .is_served(client)
@@ -470,7 +302,7 @@ impl Writing<'_> {
     fn finish(self) -> (Written, Vec<Failure>, Vec<Skipped>) {
         let mut failures = self.failures;
         for ((namespace, _), (why, count)) in self.refused {
-            let what = format!("{} in namespace {namespace}", self.reports.api);
+            let what = format!("{} in namespace {namespace}", self.reports.store.api);
             failures.push(failure(
                 &what,
                 &format!("{why} ({count} not written or removed)"),
