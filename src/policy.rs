@@ -1,5 +1,6 @@
 //! Policies: loading with located errors, matching, and compilation into an immutable [`PolicySet`].
 
+mod error;
 pub mod level;
 pub mod matching;
 pub mod selector;
@@ -9,16 +10,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::control::{AnyControl, AnyInjection};
-use crate::document::{Problem, Source, render};
+use crate::document::{Problem, Source};
 
+pub use error::LoadError;
 pub use matching::{Match, Selected};
 pub use source::pod_security::{Options, PodSecurity};
 
 use level::{Level, Version};
 use source::Document;
-
-/// How many problems of one file are told. Whoever mends so many sees the others next time.
-const MAX_PROBLEMS: usize = 50;
 
 /// What a finding leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,69 +84,6 @@ pub struct PolicySet {
     pod_security: Option<Arc<PodSecurity>>,
 }
 
-/// Why a set of files gives no policy set. All errors of all files at once.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// There is no policy in the files at all, which would allow everything.
-    #[error("no policies: {0} holds no PodPolicy, and podgate does not run without one")]
-    Empty(String),
-    /// What is wrong, file by file.
-    #[error("{}", Rendered(.0))]
-    Problems(Vec<(Source, Vec<Problem>)>),
-}
-
-struct Rendered<'a>(&'a [(Source, Vec<Problem>)]);
-
-// === impl LoadError ===
-
-impl LoadError {
-    /// The errors with excerpts of the files, in colour if asked.
-    #[must_use]
-    pub fn render(&self, color: bool) -> String {
-        match self {
-            Self::Empty(_) => format!("error: {self}"),
-            Self::Problems(files) => files
-                .iter()
-                .map(|(source, problems)| {
-                    let (told, more) = told(problems);
-                    let rendered = render(source, told, color);
-                    match more {
-                        Some(more) => format!("{rendered}\n\n{}: {more}", source.name),
-                        None => rendered,
-                    }
-                })
-                .collect::<Vec<_>>()
-                .join("\n\n"),
-        }
-    }
-}
-
-impl fmt::Display for Rendered<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut first = true;
-        for (source, problems) in self.0 {
-            let (told, more) = told(problems);
-            for problem in told {
-                let (line, column) = source.line_col(problem.span.start);
-                let separator = if first { "" } else { "; " };
-                write!(
-                    f,
-                    "{separator}{}:{line}:{column}: {}",
-                    source.name, problem.message
-                )?;
-                if let Some(hint) = &problem.hint {
-                    write!(f, " ({hint})")?;
-                }
-                first = false;
-            }
-            if let Some(more) = more {
-                write!(f, "; {}: {more}", source.name)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 // === impl Policy ===
 
 impl Policy {
@@ -172,16 +108,6 @@ fn bits(checks: &[(usize, Mode)]) -> Vec<u64> {
         bits[at / BITS] |= 1 << (at % BITS);
     }
     bits
-}
-
-/// The problems of one file that are told, and a word about the others.
-fn told(problems: &[Problem]) -> (&[Problem], Option<String>) {
-    let told = &problems[..problems.len().min(MAX_PROBLEMS)];
-    let more = problems.len() - told.len();
-    (
-        told,
-        (more > 0).then(|| format!("and {more} more problems")),
-    )
 }
 
 // === impl PolicySet ===
@@ -431,6 +357,7 @@ impl fmt::Display for Mode {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use super::error::MAX_PROBLEMS;
     use super::*;
 
     fn load(files: &[(&str, &str)]) -> Result<PolicySet, LoadError> {

@@ -47,14 +47,7 @@ pub enum ClientError {
 pub async fn connect(kubeconfig: Option<&Path>) -> Result<Option<Client>, ClientError> {
     let options = KubeConfigOptions::default();
     let config = if let Some(path) = kubeconfig {
-        let failed = |source| ClientError::Kubeconfig {
-            path: path.to_owned(),
-            source: Box::new(source),
-        };
-        let read = Kubeconfig::read_from(path).map_err(failed)?;
-        Config::from_custom_kubeconfig(read, &options)
-            .await
-            .map_err(failed)?
+        named(path, &options).await?
     } else if let Some(read) =
         Kubeconfig::from_env().map_err(|error| ClientError::Environment(Box::new(error)))?
     {
@@ -85,14 +78,7 @@ pub async fn connect_as_kubectl(
         ..KubeConfigOptions::default()
     };
     let config = if let Some(path) = kubeconfig {
-        let failed = |source| ClientError::Kubeconfig {
-            path: path.to_owned(),
-            source: Box::new(source),
-        };
-        let read = Kubeconfig::read_from(path).map_err(failed)?;
-        Config::from_custom_kubeconfig(read, &options)
-            .await
-            .map_err(failed)?
+        named(path, &options).await?
     } else {
         match Config::from_kubeconfig(&options).await {
             Ok(config) => config,
@@ -106,6 +92,18 @@ pub async fn connect_as_kubectl(
         }
     };
     Client::try_from(config).map_err(|error| ClientError::Client(Box::new(error)))
+}
+
+/// What a kubeconfig that was named says.
+async fn named(path: &Path, options: &KubeConfigOptions) -> Result<Config, ClientError> {
+    let failed = |source| ClientError::Kubeconfig {
+        path: path.to_owned(),
+        source: Box::new(source),
+    };
+    let read = Kubeconfig::read_from(path).map_err(failed)?;
+    Config::from_custom_kubeconfig(read, options)
+        .await
+        .map_err(failed)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::markup::Markup;
 use super::{anchor, at, count, fate, number, outcome, paths};
-use crate::output::results::{Finding, Object, Results};
+use crate::output::results::{Finding, Item, Object, Results, items};
 
 /// Names that are shown at once; the others are behind a click.
 const MAX_SHOWN: usize = 8;
@@ -84,7 +84,7 @@ fn findings(out: &mut Markup, findings: &[Finding], id: &str) {
         });
         out.element("tbody", &[], |out| {
             let mut seen = HashSet::new();
-            for group in merged(findings) {
+            for Item { members: group } in items(findings) {
                 let control = &group[0].control;
                 let is_first = seen.insert(control);
                 let id = is_first.then(|| anchor::of_control(id, control));
@@ -92,52 +92,6 @@ fn findings(out: &mut Markup, findings: &[Finding], id: &str) {
             }
         });
     });
-}
-
-/// Findings that say the same of several containers, together; the order stays that of the first of each.
-fn merged(findings: &[Finding]) -> Vec<Vec<&Finding>> {
-    let mut groups: Vec<Vec<&Finding>> = Vec::new();
-    let mut group_of = BTreeMap::new();
-    for finding in findings {
-        let at = match &finding.container {
-            Some(_) => *group_of.entry(said(finding)).or_insert(groups.len()),
-            None => groups.len(),
-        };
-        if at == groups.len() {
-            groups.push(Vec::new());
-        }
-        groups[at].push(finding);
-    }
-    groups
-}
-
-/// All but which container it is about.
-fn said(finding: &Finding) -> impl Ord + '_ {
-    let Finding {
-        control,
-        mode,
-        pod_mode,
-        policies,
-        pod_policies,
-        level,
-        container: _,
-        volume,
-        field,
-        path: _,
-        in_pod,
-        current,
-        source,
-        required,
-        fix,
-        pods,
-        place: _,
-        new,
-    } = finding;
-    (
-        (control, field, current, required, source, fix, volume),
-        (mode, pod_mode, policies, pod_policies, level),
-        (in_pod, pods, new),
-    )
 }
 
 fn row(out: &mut Markup, group: &[&Finding], id: Option<&str>) {

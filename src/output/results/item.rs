@@ -1,13 +1,13 @@
 //! Findings that say the same of several containers, merged into one item of a text; and the words of it.
 
+use std::collections::BTreeMap;
+
 use crate::output::group::ranges;
 use crate::output::text::{self, MAX_VALUE, clean};
 use crate::policy::Mode;
 
 use super::{ANNOTATION, Fate, Finding, Object};
 
-/// Findings that are merged at the most, as in a rejection.
-const MAX_MERGED: usize = 1000;
 /// How much of a path is shown.
 const MAX_PATH: usize = 400;
 
@@ -22,11 +22,13 @@ pub struct Item<'r> {
 #[must_use]
 pub fn items(findings: &[Finding]) -> Vec<Item<'_>> {
     let mut items: Vec<Item<'_>> = Vec::new();
-    for (count, finding) in findings.iter().enumerate() {
-        match items
-            .iter_mut()
-            .find(|item| count < MAX_MERGED && item.takes(finding))
-        {
+    let mut known = BTreeMap::new();
+    for finding in findings {
+        let at = match &finding.container {
+            Some(_) => *known.entry(said(finding)).or_insert(items.len()),
+            None => items.len(),
+        };
+        match items.get_mut(at) {
             Some(item) => item.members.push(finding),
             None => items.push(Item {
                 members: vec![finding],
@@ -36,6 +38,35 @@ pub fn items(findings: &[Finding]) -> Vec<Item<'_>> {
     items
 }
 
+/// All but who it is about and where that stands; taken apart so that no field is forgotten.
+fn said(finding: &Finding) -> impl Ord + '_ {
+    let Finding {
+        control,
+        mode,
+        pod_mode,
+        policies,
+        pod_policies,
+        level,
+        container: _,
+        volume,
+        field,
+        path: _,
+        in_pod,
+        current,
+        source,
+        required,
+        fix,
+        pods,
+        place: _,
+        new,
+    } = finding;
+    (
+        (control, field, current, required, source, fix, volume),
+        (mode, pod_mode, policies, pod_policies, level),
+        (in_pod, pods, new),
+    )
+}
+
 // === impl Item ===
 
 impl<'r> Item<'r> {
@@ -43,45 +74,6 @@ impl<'r> Item<'r> {
     #[must_use]
     pub fn first(&self) -> &'r Finding {
         self.members[0]
-    }
-
-    fn takes(&self, other: &Finding) -> bool {
-        // All but who it is about and where that stands; taken apart so that no field is forgotten.
-        let Finding {
-            control,
-            mode,
-            pod_mode,
-            policies,
-            pod_policies,
-            level,
-            container,
-            volume,
-            field,
-            path: _,
-            in_pod,
-            current,
-            source,
-            required,
-            fix,
-            pods,
-            place: _,
-            new,
-        } = self.first();
-        container.is_some()
-            && other.container.is_some()
-            && *volume == other.volume
-            && *control == other.control
-            && *field == other.field
-            && *current == other.current
-            && *required == other.required
-            && *source == other.source
-            && (*mode, *pod_mode) == (other.mode, other.pod_mode)
-            && *policies == other.policies
-            && *pod_policies == other.pod_policies
-            && *level == other.level
-            && *in_pod == other.in_pod
-            && *fix == other.fix
-            && (*pods, *new) == (other.pods, other.new)
     }
 
     /// Who is meant: `containers "a", "b": `; nothing for the Pod as a whole.

@@ -1,6 +1,7 @@
 //! `PodSecurityConfiguration`, the file that the API server's plugin takes: read strictly, every error with its place.
 
-use super::{LevelVersion, Modes, Written, parse_level};
+use super::labels::parse_level;
+use super::{LevelVersion, Modes, Written};
 use crate::document::{Fields, FromNode, Node, Problem, Problems, Value};
 use crate::policy::level::Level;
 
