@@ -12,7 +12,7 @@ use crate::pod::Kind;
 
 use super::batch::{Batch, add_skipped, failure};
 use super::judge::{Judge, Labels};
-use super::patience::{self, Broken};
+use super::patience::{self, Broken, Patience};
 use super::rollup::Rollup;
 
 /// Objects of one page.
@@ -112,8 +112,8 @@ impl<'s> Scan<'s> {
 
     /// Reads and judges everything. What cannot be read is in the results as an error.
     pub async fn run(mut self) -> Results {
-        match self.client.apiserver_version().await {
-            Ok(version) => self.results.run.cluster = Some(version.git_version),
+        match self.version().await {
+            Ok(version) => self.results.run.cluster = Some(version),
             Err(error) => self.fail("version of the cluster", &error.to_string()),
         }
         self.namespaces().await;
@@ -131,6 +131,24 @@ impl<'s> Scan<'s> {
         self.results.sort();
         self.results.count();
         self.results
+    }
+
+    async fn version(&self) -> Result<String, Broken> {
+        let mut patience = Patience::default();
+        loop {
+            let version = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(Broken::Stopped),
+                version = self.client.apiserver_version() => version,
+            };
+            match version {
+                Ok(version) => return Ok(version.git_version),
+                Err(error) => {
+                    let error = Broken::List(ListError::Api(Box::new(error)));
+                    patience.wait(error, &self.stop).await?;
+                }
+            }
+        }
     }
 
     /// Where to read: everywhere at once, or namespace by namespace.
