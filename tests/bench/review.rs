@@ -5,6 +5,9 @@
 #[allow(dead_code, reason = "the budgets are for the gate")]
 mod workload;
 
+#[cfg(feature = "net")]
+#[path = "audit.rs"]
+mod audit;
 #[path = "pod_security.rs"]
 mod pod_security;
 

@@ -1,5 +1,6 @@
 //! `podgate audit` of what a real API server holds: everything that was planted is found, and nothing else.
 
+mod cut;
 mod peak;
 mod plan;
 mod reports;
@@ -174,6 +175,34 @@ fn what_may_not_be_read_is_named_and_the_run_incomplete() {
         results(&output)["errors"],
         json!([{"what": "namespace no-such", "why": "there is no such namespace"}])
     );
+}
+
+#[test]
+fn an_api_server_that_goes_away_in_the_middle_is_waited_for_and_nothing_is_lost() {
+    let Some(cluster) = cluster() else { return };
+    let plan = Plan::make(cluster, "cut", 4);
+    let (_, port) = cluster.url().rsplit_once(':').unwrap();
+    // In the middle of the Pods of the second or third namespace.
+    let wire = cut::Wire::new(port.parse().unwrap(), 250_000);
+    let text = std::fs::read_to_string(&cluster.kubectl().kubeconfig).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let kubeconfig = directory.path().join("kubeconfig");
+    let through = text.replace(cluster.url(), &format!("https://127.0.0.1:{}", wire.port));
+    std::fs::write(&kubeconfig, through).unwrap();
+    let namespaces: Vec<String> = plan
+        .namespaces
+        .iter()
+        .map(|it| format!("--namespace={it}"))
+        .collect();
+    let mut arguments = vec!["--level=baseline"];
+    arguments.extend(namespaces.iter().map(String::as_str));
+
+    let (output, _) = audit(&kubeconfig, &arguments);
+
+    assert!(wire.was_cut(), "it carried too little");
+    let all = results(&output);
+    assert_eq!(all["run"]["complete"], true, "{:#}", all["errors"]);
+    assert_eq!(found(&all, ""), plan.expected);
 }
 
 #[test]

@@ -142,6 +142,11 @@ impl Cluster {
         &self.control_plane.kubectl
     }
 
+    /// Where the API server is.
+    pub fn url(&self) -> &str {
+        &self.control_plane.url
+    }
+
     /// A new namespace that no gate judges, except one that judges them all.
     #[track_caller]
     pub fn namespace(&self, prefix: &str) -> Namespace {
