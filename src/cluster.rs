@@ -41,6 +41,19 @@ impl Cluster {
     }
 }
 
+/// An error and what caused it, in one line: what a client says alone is seldom why.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    for cause in std::iter::successors(error.source(), |it| it.source()) {
+        let cause = cause.to_string();
+        if !told.contains(&cause) {
+            told.push_str(": ");
+            told.push_str(&cause);
+        }
+    }
+    told
+}
+
 /// A name as one segment of a path, whatever a stranger wrote into a review.
 pub(crate) fn segment(name: &str) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';

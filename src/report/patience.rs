@@ -70,6 +70,19 @@ impl Patience {
 // === impl Broken ===
 
 impl Broken {
+    /// True if nobody answered.
+    pub(super) fn is_unreachable(&self) -> bool {
+        match self {
+            Self::List(ListError::Api(error)) | Self::Write(error) => {
+                matches!(
+                    &**error,
+                    kube::Error::HyperError(_) | kube::Error::Service(_)
+                )
+            }
+            _ => false,
+        }
+    }
+
     /// The status with which the API server refused, if it did.
     pub(super) fn code(&self) -> Option<u16> {
         let (Self::List(ListError::Api(error)) | Self::Write(error)) = self else {

@@ -6,7 +6,7 @@ use kube::{Client, api::ListParams};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::list::{ListError, Pages};
-use crate::cluster::segment;
+use crate::cluster::{segment, with_causes};
 use crate::output::results::Results;
 use crate::pod::Kind;
 
@@ -114,7 +114,17 @@ impl<'s> Scan<'s> {
     pub async fn run(mut self) -> Results {
         match self.version().await {
             Ok(version) => self.results.run.cluster = Some(version),
-            Err(error) => self.fail("version of the cluster", &error.to_string()),
+            Err(error) => {
+                self.fail("version of the cluster", &with_causes(&error));
+                if error.is_unreachable() {
+                    self.fail(
+                        "everything",
+                        "not asked for: the API server cannot be reached",
+                    );
+                    self.results.count();
+                    return self.results;
+                }
+            }
         }
         self.namespaces().await;
         let mut rollup = Rollup::default();
@@ -268,7 +278,7 @@ impl<'s> Scan<'s> {
                         0 => String::new(),
                         seen => format!(" (after {seen} of them)"),
                     };
-                    batch.fail(&name, &format!("{broken}{so_far}"));
+                    batch.fail(&name, &format!("{}{so_far}", with_causes(&broken)));
                     return batch;
                 }
             };

@@ -70,6 +70,26 @@ fn what_is_wrong_with_the_call_is_said_before_any_cluster_is_asked() {
 }
 
 #[test]
+fn an_api_server_that_nobody_can_reach_is_named_with_the_cause_and_given_up() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("it is bound");
+    drop(taken);
+    let directory = tempfile::tempdir().expect("a directory");
+    let kubeconfig = kubeconfig(directory.path(), &format!("http://{address}"));
+    let output = audit(&[&kubeconfig]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    let stdout = String::from_utf8(output.stdout).expect("it is text");
+    assert!(stdout.contains("NOT COMPLETE"), "{stdout}");
+    assert!(stdout.contains("onnection refused"), "{stdout}");
+    assert!(
+        stdout.contains("the API server cannot be reached"),
+        "{stdout}"
+    );
+    // Patience is had once, not again for each list.
+    assert!(!stdout.contains("list of"), "{stdout}");
+}
+
+#[test]
 fn ctrl_c_ends_it_with_what_is_known_so_far_and_says_that_it_is_not_all() {
     // It listens, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -92,8 +92,9 @@ pub(super) fn run(args: AuditArgs) -> Result<ExitCode, String> {
     if let Some(reported) = reported {
         eprintln!("{reported}");
     }
-    for error in &results.errors {
-        // Whatever the format does with them: an incomplete run is never silent.
+    // The table names them itself; beside any other format an incomplete run must not be silent.
+    let untold = results.errors.iter().filter(|_| output != Format::Table);
+    for error in untold {
         let (what, why) = (terminal::clean(&error.what), terminal::clean(&error.why));
         eprintln!("error: {what}: {why}");
     }
