@@ -114,11 +114,19 @@ fn all_that_was_planted_is_found_at_its_owner_and_nothing_else() {
         few["skipped"],
         json!([{"what": "Pods", "why": "they have ended", "count": 1}])
     );
+    let ten: Vec<String> = plan.namespaces[..10]
+        .iter()
+        .map(|it| format!("--namespace={it}"))
+        .collect();
+    let mut arguments = vec!["--level=baseline"];
+    arguments.extend(ten.iter().map(String::as_str));
+    let (_, ten_peak) = audit(kubeconfig, &arguments);
     eprintln!(
-        "{} in {} s; peak memory: {peak} kB for everything, {small_peak} kB for one namespace",
+        "{} in {} s; peak memory: {peak} kB for everything, {ten_peak} kB for ten namespaces, {small_peak} kB for one",
         all["summary"]["scanned"], all["run"]["seconds"]
     );
-    // What is kept follows what is found and the size of a page; fifty times the Pods are not fifty times the memory.
+    // What is kept follows what is found and the size of a page, not the number of Pods: five times as many, and fifty.
+    assert!(2 * peak < 3 * ten_peak, "{peak} kB against {ten_peak} kB");
     assert!(peak < 3 * small_peak, "{peak} kB against {small_peak} kB");
 
     // Everything enforced is what the next level is about.
@@ -175,6 +183,59 @@ fn what_may_not_be_read_is_named_and_the_run_incomplete() {
         results(&output)["errors"],
         json!([{"what": "namespace no-such", "why": "there is no such namespace"}])
     );
+}
+
+/// As a path on the node, which may hold anything.
+const HOSTILE: &str = "/<script>alert(1)</script>\u{1b}[31m|`=cmd()";
+
+#[test]
+fn five_hundred_containers_are_one_line_and_hostile_values_stay_text() {
+    let Some(cluster) = cluster() else { return };
+    let ns = cluster.namespace("crowded-pod");
+    let containers: Vec<Value> = (0..500)
+        .map(|at| json!({"name": format!("c{at}"), "image": "registry.example/a:1", "securityContext": {"privileged": true}}))
+        .collect();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "many"}, "spec": {
+        "containers": containers, "volumes": [{"name": "v", "hostPath": {"path": HOSTILE}}]}});
+    cluster.create_all([(format!("/api/v1/namespaces/{}/pods", ns.name), pod)]);
+    let kubeconfig = &cluster.kubectl().kubeconfig;
+    let one = format!("--namespace={}", ns.name);
+    let (output, _) = audit(kubeconfig, &["--level=baseline", &one]);
+    let all = results(&output);
+    assert_eq!(all["summary"]["findings"], 501);
+    let volume = all["objects"][0]["findings"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap();
+    assert!(
+        volume["current"].as_str().unwrap().contains("<script>"),
+        "{volume}"
+    );
+    for format in ["table", "csv", "markdown", "sarif", "junit", "html"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_podgate"));
+        command
+            .args([
+                "audit",
+                "--level=baseline",
+                &one,
+                "--output",
+                format,
+                "--kubeconfig",
+            ])
+            .arg(kubeconfig);
+        let (output, _) = peak::run(&mut command);
+        assert_eq!(output.status.code(), Some(1), "{format}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.contains('\u{1b}'), "{format}: {text}");
+        if matches!(format, "html" | "junit" | "markdown") {
+            assert!(!text.contains("<script>alert"), "{format}: {text}");
+        }
+        if format == "table" {
+            let lines = text.lines().filter(|it| it.contains("privileged  "));
+            assert_eq!(lines.count(), 1, "{text}");
+        }
+    }
 }
 
 #[test]
