@@ -5,9 +5,14 @@ pub mod check;
 pub mod demo;
 pub mod serve;
 
+use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::policy::{PolicySet, shipped};
+use crate::server::directory;
 
 /// The gate in front of a Kubernetes cluster's Pods: decides, repairs, explains.
 #[derive(Debug, Parser)]
@@ -38,4 +43,21 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Audit(args) => audit::run(args),
     }
+}
+
+/// The policies of the directory, or the shipped ones; what is wrong with them is told with excerpts.
+fn load_policies(directory: Option<&Path>, color: bool) -> Result<PolicySet, String> {
+    let loaded = match directory {
+        None => shipped(),
+        Some(directory) => {
+            let files = directory::read(directory).map_err(|error| format!("error: {error}"))?;
+            PolicySet::load(&directory.display().to_string(), &files)
+        }
+    };
+    loaded.map_err(|error| error.render(color))
+}
+
+/// True if colours are welcome there: a log or a pipe is no place for them.
+fn has_color(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }

@@ -246,7 +246,7 @@ impl PolicySet {
     #[must_use]
     pub fn with_pod_security_options(mut self, options: Options) -> Self {
         if let Some(source) = &mut self.pod_security {
-            let it = Arc::unwrap_or_clone(std::mem::take(source));
+            let it = PodSecurity::clone(source);
             *source = Arc::new(it.with_options(options));
         }
         self

@@ -2,16 +2,15 @@
 
 mod manifests;
 
-use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
 use crate::output::{csv, human, json, junit, markdown, sarif};
-use crate::policy::{PolicySet, shipped};
-use crate::server::directory;
 
+use super::{has_color, load_policies};
 use manifests::Manifests;
 
 /// Judge manifests as the webhooks would.
@@ -64,9 +63,8 @@ pub fn run(args: CheckArgs) -> ExitCode {
         namespace,
         output,
     } = args;
-    let color =
-        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
-    let set = match load(policies.as_deref(), color) {
+    let color = has_color(&io::stdout());
+    let set = match load_policies(policies.as_deref(), color) {
         Ok(set) => set,
         Err(message) => {
             eprintln!("{message}");
@@ -91,17 +89,6 @@ pub fn run(args: CheckArgs) -> ExitCode {
     } else {
         2
     })
-}
-
-fn load(directory: Option<&Path>, color: bool) -> Result<PolicySet, String> {
-    let loaded = match directory {
-        None => shipped(),
-        Some(directory) => {
-            let files = directory::read(directory).map_err(|error| format!("error: {error}"))?;
-            PolicySet::load(&directory.display().to_string(), &files)
-        }
-    };
-    loaded.map_err(|error| error.render(color))
 }
 
 fn write(format: Format, manifests: &Manifests<'_>, color: bool) -> io::Result<()> {

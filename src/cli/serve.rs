@@ -8,7 +8,6 @@ use clap::Args;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -192,8 +191,7 @@ const NO_CLUSTER: &str =
 pub fn run(args: ServeArgs) -> ExitCode {
     let filter = EnvFilter::try_from_env("PODGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     // A log that is collected or kept in a file is no place for colours.
-    let color = std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    let color = super::has_color(&std::io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(color)

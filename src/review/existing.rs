@@ -51,12 +51,6 @@ impl<'s> Existing<'s> {
         &self.namespace
     }
 
-    /// True if nothing that is added could change what is said.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.first.count >= MAX_EXISTING
-    }
-
     /// Judges one more Pod.
     ///
     /// # Errors
@@ -187,7 +181,6 @@ mod tests {
             it.add(&pod(&format!("many-{at:04}"), Some("many"), &open()))
                 .expect("it is a Pod");
         }
-        assert!(!it.is_full(), "another controller may follow");
         it.add(&pod("late", Some("other"), &sealed))
             .expect("it is a Pod");
         it.add(&pod("bare", None, &sealed)).expect("it is a Pod");

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::client::connect_as_kubectl;
 use crate::output::results::{Fate, Finding, Results};
 use crate::output::{csv, html, json, junit, markdown, sarif, table};
-use crate::policy::level::{Level, Version};
-use crate::policy::{Mode, PolicySet, shipped};
+use crate::policy::level::Version;
+use crate::policy::{Mode, PolicySet};
 use crate::report::{Judge, ReportApi, Reports, Scan, Selection, compare};
-use crate::server::directory;
 
+use super::super::{has_color, load_policies};
 use super::terminal::{self, Line};
 use super::{AuditArgs, FailOn, Format, Reporting};
 
@@ -45,7 +45,10 @@ pub(super) fn run(args: AuditArgs) -> Result<ExitCode, String> {
     }
     // Before the cluster is asked: what is wrong with a file should not cost a scan.
     let earlier = since.as_deref().map(read_earlier).transpose()?;
-    let set = load(policies.as_deref(), level)?;
+    let set = match level {
+        Some((level, version)) => PolicySet::of_level(level, version),
+        None => load_policies(policies.as_deref(), has_color(&io::stderr()))?,
+    };
     let set = if pod_security_labels {
         set.with_pod_security()
     } else {
@@ -138,19 +141,6 @@ async fn scan(
     results
 }
 
-fn load(directory: Option<&Path>, level: Option<(Level, Version)>) -> Result<PolicySet, String> {
-    let color = terminal::has_color(&io::stderr());
-    let loaded = match (directory, level) {
-        (Some(directory), _) => {
-            let files = directory::read(directory).map_err(|error| format!("error: {error}"))?;
-            PolicySet::load(&directory.display().to_string(), &files)
-        }
-        (None, Some((level, version))) => Ok(PolicySet::of_level(level, version)),
-        (None, None) => shipped(),
-    };
-    loaded.map_err(|error| error.render(color))
-}
-
 fn read_earlier(path: &Path) -> Result<Results, String> {
     let text = fs::read_to_string(path)
         .map_err(|error| format!("error: cannot read {}: {error}", path.display()))?;
@@ -159,7 +149,7 @@ fn read_earlier(path: &Path) -> Result<Results, String> {
 
 fn write(format: Format, results: &Results) -> io::Result<()> {
     let stdout = io::stdout();
-    let (width, color) = (terminal::width(), terminal::has_color(&stdout));
+    let (width, color) = (terminal::width(), has_color(&stdout));
     let mut out = BufWriter::new(stdout.lock());
     match format {
         Format::Table => table::write(results, width, color, &mut out),

@@ -73,11 +73,6 @@ pub(super) fn clean(it: &str) -> String {
     text::clean(it, 1000)
 }
 
-/// True if colours are welcome there.
-pub(super) fn has_color(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
-}
-
 /// How wide the terminal is.
 pub(super) fn width() -> usize {
     terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0))
