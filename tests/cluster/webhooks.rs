@@ -1,4 +1,4 @@
-//! What the API server asks podgate about, by the configurations of `manifests/webhooks.yaml`.
+//! What the API server asks podgate about, by the configurations of `manifests/base/webhooks`.
 //!
 //! The gate of these tests is registered and not running. Whatever is asked about it fails, because both configurations
 //! fail closed; whatever gets through was not asked about.
