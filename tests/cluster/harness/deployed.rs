@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Cluster,
@@ -121,18 +121,21 @@ impl<'c> Deployed<'c> {
         Some(replica)
     }
 
-    /// Tells the API server to trust what this replica serves, and changes nothing else: as podgate itself does it.
+    /// Tells the API server to trust what this replica serves, where it is registered, and changes nothing else: as
+    /// podgate itself does it.
     #[track_caller]
     pub fn patch_ca_bundles(&self) {
+        let kubectl = self.cluster.kubectl();
         let bundle = self.cluster.control_plane.authority.bundle();
         for (kind, webhooks) in [("mutating", 1), ("validating", 2)] {
-            let operations: Vec<Value> = (0..webhooks)
-                .map(|index| {
-                    serde_json::json!({"op": "add", "path": format!("/webhooks/{index}/clientConfig/caBundle"), "value": bundle})
-                })
-                .collect();
-            let patch = Value::from(operations).to_string();
             let resource = format!("{kind}webhookconfiguration");
+            let found = kubectl.run(&["get", &resource, "podgate", "--ignore-not-found", "-oname"]);
+            if found.expect_success().stdout.is_empty() {
+                continue;
+            }
+            let path = |index| format!("/webhooks/{index}/clientConfig/caBundle");
+            let operation = |index| json!({"op": "add", "path": path(index), "value": bundle});
+            let patch = Value::from_iter((0..webhooks).map(operation)).to_string();
             let arguments = [
                 "patch",
                 &resource,
@@ -142,7 +145,7 @@ impl<'c> Deployed<'c> {
                 "--patch",
                 &patch,
             ];
-            self.cluster.kubectl().run(&arguments).expect_success();
+            kubectl.run(&arguments).expect_success();
         }
     }
 
