@@ -170,9 +170,8 @@ fn values_that_are_unknown_or_wrong_are_refused_by_name() {
     }
 }
 
-/// The chart's own values, every one of them, pass its schema and change something: one that nothing reads is a lie.
 #[test]
-fn every_value_is_in_the_schema() {
+fn every_value_is_in_the_schema_and_on_the_page() {
     let schema: Value =
         serde_json::from_str(include_str!("../../manifests/chart/values.schema.json")).unwrap();
     let values: Value =
@@ -183,7 +182,10 @@ fn every_value_is_in_the_schema() {
     // Helm adds it to every chart.
     known.remove("global");
     assert_eq!(keys(&values), known);
+    let page = include_str!("../../manifests/README.md");
     for (key, value) in values.as_object().unwrap() {
+        let row = |it: &str| it.starts_with("| `") && it.contains(&format!("`{key}`"));
+        assert!(page.lines().any(row), "the table of the page lacks {key}");
         let of = &schema["properties"][key]["properties"];
         // Resources, selectors and policies take what the user has.
         if of.is_object() && key != "resources" {

@@ -355,6 +355,142 @@ fn the_service_account_may_do_what_the_roles_explain_and_nothing_else() {
     }
 }
 
+const PAGE: &str = include_str!("../../manifests/README.md");
+
+/// The kustomizations that the page shows, each in a directory of its own beside what it calls `podgate`.
+fn shown_kustomizations() -> Vec<tempfile::TempDir> {
+    let blocks = PAGE.split("```yaml\n").skip(1);
+    let blocks = blocks.map(|it| it.split("```").next().unwrap());
+    let shown = blocks.filter(|it| it.contains("kind: Kustomization"));
+    shown
+        .map(|text| {
+            let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            let link = directory.path().join("podgate");
+            std::os::unix::fs::symlink(env!("CARGO_MANIFEST_DIR"), link).unwrap();
+            let own = directory.path().join("own");
+            fs::create_dir(&own).unwrap();
+            fs::write(own.join("kustomization.yaml"), text).unwrap();
+            for file in ["baseline.yaml", "team.yaml"] {
+                fs::write(own.join(file), file).unwrap();
+            }
+            directory
+        })
+        .collect()
+}
+
+#[test]
+fn the_kustomizations_that_the_page_shows_do_what_it_says() {
+    let Some(cluster) = cluster() else { return };
+    let shown = shown_kustomizations();
+    let rendered: Vec<Objects> = shown
+        .iter()
+        .map(|it| Objects::of(cluster, it.path().join("own").to_str().unwrap()))
+        .collect();
+    let [settings, patched] = &rendered[..] else {
+        panic!("the page shows {} kustomizations", rendered.len());
+    };
+
+    let deployment = &settings.get("Deployment", "podgate")["spec"];
+    let pod = &deployment["template"]["spec"];
+    assert_eq!(deployment["replicas"], 3);
+    assert_eq!(
+        pod["containers"][0]["image"],
+        "registry.example/podgate:0.1.0"
+    );
+    // One ConfigMap, of the name that is mounted.
+    assert_eq!(pod["volumes"][0]["configMap"]["name"], "podgate-policies");
+    let policies = &settings.get("ConfigMap", "podgate-policies")["data"];
+    let shipped = |name| SHIPPED.iter().find(|it| it.0 == name).unwrap().1;
+    assert_eq!(
+        *policies,
+        json!({
+            "baseline.yaml": "baseline.yaml",
+            "team.yaml": "team.yaml",
+            "inject-defaults.yaml": shipped("inject-defaults.yaml"),
+            "restricted.yaml": shipped("restricted.yaml"),
+        })
+    );
+
+    let selectors = patched.of_each_webhook("namespaceSelector");
+    assert_eq!(selectors.len(), 3);
+    for selector in selectors {
+        assert_eq!(
+            selector["matchExpressions"][0]["values"],
+            json!(["kube-system", "podgate-system", "calico-system"])
+        );
+    }
+    assert!(!patched.names().contains("podgate-events"));
+    assert_eq!(patched.variable("PODGATE_LISTEN"), "[::]:8443");
+    assert_eq!(patched.variable("PODGATE_CERTIFICATES"), "files");
+    assert_eq!(patched.variable("PODGATE_POD_SECURITY_LABELS"), "false");
+    assert_eq!(
+        patched.get("NetworkPolicy", "podgate")["spec"]["egress"][0]["ports"][2]["port"],
+        16443
+    );
+}
+
+#[test]
+fn applying_again_keeps_a_policy_that_was_added_by_hand_and_puts_back_one_that_was_edited() {
+    let Some(cluster) = cluster() else { return };
+    let kubectl = cluster.kubectl();
+    kubectl.run(&["apply", "-k", "policies"]).expect_success();
+    let by_hand = json!({"data": {"team.yaml": "a team's", "baseline.yaml": "edited"}}).to_string();
+    let own = "--namespace=podgate-system";
+    kubectl
+        .run(&[
+            "patch",
+            "configmap",
+            "podgate-policies",
+            own,
+            "--patch",
+            &by_hand,
+        ])
+        .expect_success();
+
+    kubectl.run(&["apply", "-k", "policies"]).expect_success();
+
+    let stored = kubectl
+        .run(&["get", "configmap", "podgate-policies", own, "--output=json"])
+        .json();
+    assert_eq!(stored["data"]["team.yaml"], "a team's");
+    let (_, baseline) = SHIPPED.iter().find(|it| it.0 == "baseline.yaml").unwrap();
+    assert_eq!(stored["data"]["baseline.yaml"], *baseline);
+}
+
+/// The table of rights has a row for each rule of each role, with its verbs.
+#[test]
+fn every_right_is_in_the_table_of_the_page() {
+    let Some(cluster) = cluster() else { return };
+    let (_, section) = PAGE.split_once("\n## Rights\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let mut count = 0;
+    let mut role = "";
+    let mut told: Vec<(String, String)> = Vec::new();
+    for row in section.lines().filter(|it| it.starts_with("| ")).skip(1) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        if !cells[1].is_empty() {
+            role = cells[1].split('`').nth(1).unwrap();
+        }
+        told.push((role.to_owned(), cells[2].to_owned()));
+    }
+    for role in Objects::of(cluster, "manifests").all(&["Role", "ClusterRole"]) {
+        let name = role["metadata"]["name"].as_str().unwrap();
+        for rule in role["rules"].as_array().unwrap() {
+            let words = |field: &str| -> Vec<String> {
+                let values = rule[field].as_array().unwrap().iter();
+                values.map(|it| it.as_str().unwrap().to_owned()).collect()
+            };
+            let verbs = words("verbs").join(", ");
+            let is_told = told
+                .iter()
+                .any(|(of, right)| of == name && right.contains(&format!(": {verbs}")));
+            assert!(is_told, "{name}: {verbs} {:?}", words("resources"));
+            count += 1;
+        }
+    }
+    assert!(count >= 10, "{count}");
+}
+
 fn deployment() -> Value {
     let source = include_str!("../../manifests/base/gate/deployment.yaml");
     let documents: Vec<Value> = serde_saphyr::from_multiple(source).unwrap();
