@@ -342,7 +342,7 @@ fn a_release_is_installed_upgraded_rolled_back_and_leaves_nothing_behind() {
             cluster,
             &helm,
             &format!("helm {rest} --namespace podgate-system"),
-        )
+        );
     };
 
     run("install podgate manifests/chart --create-namespace");

@@ -25,7 +25,7 @@ spec: {containers: [{name: app, image: registry.example/app:1, securityContext: 
 ";
 
 /// How long a command of the README may take.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Whoever runs the Deployment in a real cluster.
 pub struct Nodes<'c> {

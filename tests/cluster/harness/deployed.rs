@@ -1,6 +1,6 @@
 //! podgate as the Deployment in the cluster says, a process in the place of a Pod.
 //!
-//! It gets the arguments, the environment and the mounted ConfigMap of the container, and listens where the Service's
+//! It gets the arguments, the environment and the mounted `ConfigMap` of the container, and listens where the Service's
 //! address leads, so that the API server reaches it just as it is told to. What no process can have is left out: the
 //! image, the isolation, and the account's token, for which a certificate of the same user stands in.
 
@@ -133,9 +133,9 @@ impl<'c> Deployed<'c> {
             if found.expect_success().stdout.is_empty() {
                 continue;
             }
-            let path = |index| format!("/webhooks/{index}/clientConfig/caBundle");
-            let operation = |index| json!({"op": "add", "path": path(index), "value": bundle});
-            let patch = Value::from_iter((0..webhooks).map(operation)).to_string();
+            let place = |index| format!("/webhooks/{index}/clientConfig/caBundle");
+            let operation = |index| json!({"op": "add", "path": place(index), "value": bundle});
+            let patch = (0..webhooks).map(operation).collect::<Value>().to_string();
             let arguments = [
                 "patch",
                 &resource,
@@ -149,7 +149,7 @@ impl<'c> Deployed<'c> {
         }
     }
 
-    /// Brings the ConfigMap of the policies into the mounted directory, as a kubelet does.
+    /// Brings the `ConfigMap` of the policies into the mounted directory, as a kubelet does.
     #[track_caller]
     pub fn sync_policies(&self) {
         mount_policies(self.cluster, &self.directory);
