@@ -17,7 +17,10 @@ mod cluster {
     mod audit;
     mod example_run;
     mod gate;
+    mod helm;
+    mod install;
     mod manifests;
+    mod objects;
     mod pod_security;
     mod smoke;
     mod validation;

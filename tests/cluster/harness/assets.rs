@@ -1,24 +1,24 @@
 //! The three programs of a control plane: etcd, kube-apiserver and kubectl.
 //!
 //! `KUBEBUILDER_ASSETS` names a directory that has them (the envtest convention). Otherwise Go builds them once from
-//! the modules pinned in `tests/cluster/go.mod`, and the user's cache directory keeps them under a hash of `go.mod`
-//! and `go.sum`, so that neither a fresh clone nor `cargo clean` builds them again.
+//! the modules pinned in `tests/cluster/go.mod`.
 
 use std::{
-    env, fs,
-    io::{self, BufRead, BufReader, Write},
+    env,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
 };
 
-use super::process::{Supervised, supervised};
+use super::go_module::{BuildError, GoModule};
 
-/// Where `go.mod` is.
-const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
-
-/// How often the build says where it is: often enough that nobody thinks it hangs.
-const PROGRESS: Duration = Duration::from_secs(10);
+const CONTROL_PLANE: GoModule = GoModule {
+    directory: "tests/cluster",
+    what: "etcd, and kube-apiserver and kubectl of Kubernetes",
+    takes: "about seven minutes on two cores",
+    version_of: "k8s.io/kubernetes",
+    stamp,
+    renamed: Some(("server", "etcd")),
+    programs: &["etcd", "kube-apiserver", "kubectl"],
+};
 
 /// Paths of the three programs.
 #[derive(Debug)]
@@ -28,199 +28,36 @@ pub struct Assets {
     pub kubectl: PathBuf,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum AssetsError {
-    /// The machine cannot have a control plane: a reason to skip, not to fail.
-    #[error(
-        "there is neither KUBEBUILDER_ASSETS (a directory with etcd, kube-apiserver and kubectl) nor Go to build them with"
-    )]
-    NoGo,
-    #[error("{0:?} is missing or not a file")]
-    Missing(PathBuf),
-    #[error("neither XDG_CACHE_HOME nor HOME is set, so the built programs could not be kept")]
-    NoCacheDirectory,
-    #[error("tests/cluster/go.mod does not require k8s.io/kubernetes")]
-    NoVersion,
-    #[error("Go could not build the control plane:\n{0}")]
-    Build(String),
-    #[error("cannot keep the control plane in the cache directory")]
-    Io(#[from] io::Error),
-}
-
 // === impl Assets ===
 
 impl Assets {
     /// Finds the programs, building them first if need be.
-    pub fn locate() -> Result<Self, AssetsError> {
-        if let Some(directory) = env::var_os("KUBEBUILDER_ASSETS").filter(|it| !it.is_empty()) {
-            return Self::within(Path::new(&directory));
+    pub fn locate() -> Result<Self, BuildError> {
+        match env::var_os("KUBEBUILDER_ASSETS").filter(|it| !it.is_empty()) {
+            Some(directory) => Self::within(Path::new(&directory)),
+            None => Self::within(&CONTROL_PLANE.locate()?),
         }
-        let (go_mod, go_sum) = (
-            fs::read_to_string(in_module("go.mod"))?,
-            fs::read_to_string(in_module("go.sum"))?,
-        );
-        let cache = cache_directory()?;
-        let built = cache.join(format!(
-            "{:016x}",
-            fnv1a(&[go_mod.as_bytes(), go_sum.as_bytes()])
-        ));
-        if let Ok(assets) = Self::within(&built) {
-            return Ok(assets);
-        }
-        if Command::new("go").arg("version").output().is_err() {
-            return Err(AssetsError::NoGo);
-        }
-        fs::create_dir_all(&cache)?;
-        let lock = fs::File::create(cache.join("build.lock"))?;
-        if lock.try_lock().is_err() {
-            say("Another process is building the control plane; waiting for it.");
-            lock.lock()?;
-        }
-        // Whoever held the lock before us may have built just this.
-        Self::within(&built).or_else(|_| {
-            build(&built, &go_mod)?;
-            Self::within(&built)
-        })
     }
 
-    fn within(directory: &Path) -> Result<Self, AssetsError> {
-        let find = |name| {
-            let path = directory.join(name);
-            if path.is_file() {
-                Ok(path)
-            } else {
-                Err(AssetsError::Missing(path))
-            }
-        };
-        Ok(Self {
-            etcd: find("etcd")?,
-            kube_apiserver: find("kube-apiserver")?,
-            kubectl: find("kubectl")?,
-        })
+    fn within(directory: &Path) -> Result<Self, BuildError> {
+        match CONTROL_PLANE.missing(directory) {
+            Some(path) => Err(BuildError::Missing(path)),
+            None => Ok(Self {
+                etcd: directory.join("etcd"),
+                kube_apiserver: directory.join("kube-apiserver"),
+                kubectl: directory.join("kubectl"),
+            }),
+        }
     }
 }
 
-/// Builds beside `target` and renames, so that an interrupted build leaves nothing that looks complete.
-/// The caller holds the lock.
-fn build(target: &Path, go_mod: &str) -> Result<(), AssetsError> {
-    let version = kubernetes_version(go_mod).ok_or(AssetsError::NoVersion)?;
-    let partial = target.with_extension("partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial)?;
-    }
-    fs::create_dir_all(&partial)?;
-    say(&format!(
-        "Building etcd and Kubernetes {version} (kube-apiserver, kubectl) with Go into {}.\n\
-         This happens once and takes about seven minutes on two cores, seconds if Go has built them before.",
-        target.display()
-    ));
-    let started = Instant::now();
-    go_build(&partial, version, started)?;
-    fs::rename(partial.join("server"), partial.join("etcd"))?;
-    fs::rename(&partial, target)?;
-    say(&format!(
-        "Built the control plane in {} s.",
-        started.elapsed().as_secs()
-    ));
-    Ok(())
-}
-
-fn go_build(output: &Path, version: &str, started: Instant) -> Result<(), AssetsError> {
+/// Unstamped, the server reports a template as its version and no client can parse it.
+fn stamp(version: &str) -> String {
     let mut parts = version.trim_start_matches('v').split('.');
     let (major, minor) = (
         parts.next().unwrap_or_default(),
         parts.next().unwrap_or_default(),
     );
-    // Unstamped, the server reports a template as its version and no client can parse it.
     let stamp = "-X k8s.io/component-base/version";
-    let flags = format!(
-        "-s -w {stamp}.gitVersion={version} {stamp}.gitMajor={major} {stamp}.gitMinor={minor}"
-    );
-    let mut command = supervised("go");
-    // Two packages at a time: more would take several GB.
-    command
-        .args([
-            "build",
-            "-v",
-            "-p",
-            "2",
-            "-trimpath",
-            "-ldflags",
-            &flags,
-            "-o",
-        ])
-        .arg(output)
-        .arg("tool");
-    command
-        .current_dir(MODULE)
-        .env("CGO_ENABLED", "0")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut go = Supervised::spawn(&mut command)?;
-    let stderr = go.take_stderr().expect("asked for a pipe");
-
-    let (mut packages, mut other, mut next) = (0, Vec::new(), started + PROGRESS);
-    for line in BufReader::new(stderr).lines() {
-        let line = line?;
-        if line.contains(' ') {
-            // Not a package path: a download, or the compiler complaining.
-            other.push(line.clone());
-        } else {
-            packages += 1;
-        }
-        if Instant::now() >= next {
-            say(&format!(
-                "{:>4} s, {packages} packages compiled, now {line}",
-                started.elapsed().as_secs()
-            ));
-            next = Instant::now() + PROGRESS;
-        }
-    }
-    match go.wait(Duration::from_mins(1))? {
-        Some(status) if status.success() => Ok(()),
-        _ => Err(AssetsError::Build(other.join("\n"))),
-    }
-}
-
-/// The version in `k8s.io/kubernetes v1.37.2`.
-fn kubernetes_version(go_mod: &str) -> Option<&str> {
-    go_mod.lines().find_map(|line| {
-        line.trim()
-            .strip_prefix("k8s.io/kubernetes ")?
-            .split_whitespace()
-            .next()
-    })
-}
-
-fn in_module(file: &str) -> PathBuf {
-    Path::new(MODULE).join(file)
-}
-
-fn cache_directory() -> Result<PathBuf, AssetsError> {
-    let set = |name| {
-        env::var_os(name)
-            .filter(|it| !it.is_empty())
-            .map(PathBuf::from)
-    };
-    let base = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    Ok(base.ok_or(AssetsError::NoCacheDirectory)?.join("podgate"))
-}
-
-/// FNV-1a: the standard library promises no hash that is the same in its next version.
-fn fnv1a(parts: &[&[u8]]) -> u64 {
-    parts
-        .iter()
-        .copied()
-        .flatten()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
-}
-
-/// Writes to the real standard error: the print macros are captured while a test runs.
-pub fn say(text: &str) {
-    let mut stderr = io::stderr().lock();
-    for line in text.lines() {
-        drop(writeln!(stderr, "[cluster] {line}"));
-    }
+    format!("{stamp}.gitVersion={version} {stamp}.gitMajor={major} {stamp}.gitMinor={minor}")
 }

@@ -32,12 +32,17 @@ impl Namespace {
         prefix: &str,
         labels: &[(&str, &str)],
     ) -> Self {
-        let name = random_name(prefix);
+        Self::named(kubectl, audit_log, &random_name(prefix), labels)
+    }
+
+    /// As [`Self::create`], with exactly this name.
+    #[track_caller]
+    pub fn named(kubectl: &Kubectl, audit_log: &Path, name: &str, labels: &[(&str, &str)]) -> Self {
         kubectl
-            .run_with_input(&["create", "-f", "-"], &list(objects(&name, labels)))
+            .run_with_input(&["create", "-f", "-"], &list(objects(name, labels)))
             .expect_success();
         Self {
-            name,
+            name: name.to_owned(),
             kubectl: kubectl.clone(),
             audit_log: audit_log.to_owned(),
         }
