@@ -266,10 +266,11 @@ impl Keeper {
         previous.sort();
         previous.dedup();
         let is_first = previous.is_empty();
-        let stored = Stored::begin(previous, circumstances)?;
+        let mut stored = Stored::begin(previous, circumstances)?;
         if !is_first {
             self.announce(found, &stored.trusted()).await?;
             sleep(SPREAD.min(self.settings.lifetimes.overlap)).await;
+            stored.promoted = Some(self.clock.now());
         }
         Ok(stored)
     }

@@ -39,12 +39,12 @@ use self::{
 };
 pub use self::{
     deployed::Deployed,
-    gate::{Gate, GateBuilder, SERVICE_ACCOUNT},
+    gate::{Gate, GateBuilder, SERVICE_ACCOUNT, get},
     go_module::say,
     helm::{Helm, helm},
     kubectl::{Kubectl, Output},
     namespace::{Namespace, default_service_account, random_name},
-    process::{Supervised, supervised_from},
+    process::{Supervised, supervised, supervised_from},
     registration::LABEL,
 };
 

@@ -216,9 +216,10 @@ fn is_late(pair: &Pair, now: Timestamp, lifetime: Duration) -> bool {
         .is_ok_and(|it| plus(now, lifetime / 3) > it.not_after)
 }
 
-/// So much time has passed since. A moment that is still to come was told by a wrong clock and waits for nothing.
+/// So much time has passed since. A moment that is further ahead than that was told by a wrong clock, and is not waited
+/// for; one that is just ahead was told by a clock that counts whole seconds.
 fn is_over(since: Timestamp, now: Timestamp, wait: Duration) -> bool {
-    since > now || now.duration_since(since) >= SignedDuration::try_from(wait).unwrap_or_default()
+    now.duration_since(since).unsigned_abs() >= wait
 }
 
 #[cfg(test)]
@@ -344,12 +345,17 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_that_is_still_to_come_is_not_waited_for() {
+    fn a_moment_that_is_long_to_come_is_not_waited_for() {
         let names = names();
         let mut stored = begun(&names);
         stored.previous = vec![stored.authority.certificate.clone()];
-        stored.promoted = Some(at(&names, 5000 * DAY).now);
-        assert_eq!(stored.due(at(&names, 1)), Some(Action::Retire));
+        for (promoted, expected) in [
+            (at(&names, 5000 * DAY).now, Some(Action::Retire)),
+            (at(&names, 1).now + SignedDuration::from_secs(1), None),
+        ] {
+            stored.promoted = Some(promoted);
+            assert_eq!(stored.due(at(&names, 1)), expected, "{promoted}");
+        }
     }
 
     #[test]
