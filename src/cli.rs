@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+pub mod api_server_config;
 pub mod audit;
 pub mod check;
 pub mod demo;
@@ -32,6 +33,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Judge what runs in a cluster
     Audit(audit::AuditArgs),
+    /// Write what the API server needs to be the only one that podgate lets in
+    ApiServerConfig(api_server_config::ApiServerConfigArgs),
 }
 
 /// Runs the subcommand that the arguments name.
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::ApiServerConfig(args) => api_server_config::run(args),
     }
 }
 

@@ -6,6 +6,7 @@
 mod admin;
 mod body;
 mod certificate;
+mod clients;
 mod config;
 mod connection;
 mod deadline;
@@ -42,6 +43,7 @@ use tracing::info;
 
 pub use self::{
     certificate::{CertificateError, Current, Generated, install_crypto_provider},
+    clients::{ClientAuthority, ClientsError},
     config::{CertificateSource, Config, Limits, Timeouts},
     deadline::parse_go_duration,
     drain::Drained,
@@ -52,6 +54,7 @@ pub use self::{
     shutdown::Shutdown,
 };
 use self::{
+    clients::Clients,
     drain::{Accepting, Running},
     listener::{Listener, Shared},
     readiness::Condition,
@@ -74,6 +77,9 @@ pub enum ServeError {
     /// The certificate cannot be served.
     #[error("cannot serve with this certificate: {0}")]
     Certificate(#[from] CertificateError),
+    /// Clients cannot be told apart.
+    #[error("cannot tell clients apart: {0}")]
+    Clients(#[from] ClientsError),
     /// An address cannot be listened at.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -103,10 +109,12 @@ pub async fn serve<R: Reviewer>(
         listen,
         admin_listen,
         certificate,
+        clients,
         limits,
         timeouts,
     } = config;
-    let (current, source) = Current::load_from(certificate)?;
+    let (clients, authority) = clients.map(Clients::load).transpose()?.unzip();
+    let (current, source) = Current::load_from(certificate, clients.clone())?;
     let current = Arc::new(current);
     let (socket, address) = bind(listen).await?;
     let (admin_socket, admin_address) = bind(admin_listen).await?;
@@ -164,6 +172,10 @@ pub async fn serve<R: Reviewer>(
         current.clone(),
         proven,
     )))];
+    if let Some((clients, authority)) = clients.zip(authority) {
+        let following = clients.follow(authority, timeouts.certificate_poll);
+        beside.push(AbortOnDropHandle::new(tokio::spawn(following)));
+    }
     if let Some(source) = source {
         let following = source.follow(current.clone(), timeouts.certificate_poll, metrics.clone());
         beside.push(AbortOnDropHandle::new(tokio::spawn(following)));

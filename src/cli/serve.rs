@@ -9,12 +9,15 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
+pub(in crate::cli) use self::certificates::lifetime;
 use self::certificates::{CertificateArgs, Source};
 use self::pod_security::PodSecurityArgs;
 pub(in crate::cli) use self::running::greeting;
 use crate::cluster::certificates::Settings;
 use crate::policy::Options;
-use crate::server::{CertificateSource, Config, Limits, Timeouts, parse_go_duration};
+use crate::server::{
+    CertificateSource, ClientAuthority, Config, Limits, Timeouts, parse_go_duration,
+};
 
 /// Serve the validating and mutating webhooks.
 ///
@@ -42,6 +45,21 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     pub certificates: CertificateArgs,
+
+    /// PEM file with the authority of clients' certificates: only clients that show one of its certificates are let in,
+    /// which `podgate api-server-config` makes for the API server. Read again when it changes
+    #[arg(long, env = "PODGATE_CLIENT_CA", value_name = "FILE")]
+    pub client_ca: Option<PathBuf>,
+
+    /// Of these, only clients with this common name or DNS name; can be given several times
+    #[arg(
+        long,
+        env = "PODGATE_CLIENT_NAME",
+        value_name = "NAME",
+        requires = "client_ca",
+        value_delimiter = ','
+    )]
+    pub client_name: Vec<String>,
 
     /// Directory of policies; read again when it changes [default: the policies that podgate ships]
     #[arg(long, env = "PODGATE_POLICIES", value_name = "DIR")]
@@ -125,6 +143,8 @@ impl ServeArgs {
             listen,
             admin_listen,
             certificates,
+            client_ca,
+            client_name,
             policies,
             pod_security_labels,
             pod_security,
@@ -147,6 +167,10 @@ impl ServeArgs {
             listen,
             admin_listen,
             certificate,
+            clients: client_ca.map(|file| ClientAuthority {
+                file,
+                names: client_name,
+            }),
             limits: Limits {
                 connections: max_connections,
                 in_flight: max_in_flight,

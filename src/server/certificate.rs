@@ -22,6 +22,7 @@ use x509_parser::{parse_x509_certificate, time::ASN1Time};
 pub use self::current::Current;
 pub use self::generated::Generated;
 
+use super::clients::Clients;
 use crate::cluster::certificates::PairError;
 
 /// HTTP/1.1 is all that an API server speaks to a Service.
@@ -84,17 +85,23 @@ pub fn install_crypto_provider() {
 impl Certificate {
     /// Reads a chain, leaf first, and the key of the leaf. Not being valid now is no error here: see
     /// [`Certificate::check_valid`].
-    pub(crate) fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
+    /// With `clients`, only they are let in.
+    pub(crate) fn from_pem(
+        chain: &[u8],
+        key: &[u8],
+        clients: Option<&Arc<Clients>>,
+    ) -> Result<Self, CertificateError> {
         let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
             .map_err(CertificateError::CertificatePem)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(CertificateError::KeyPem)?;
-        Self::new(chain, key)
+        Self::new(chain, key, clients)
     }
 
-    pub(crate) fn new(
+    fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
+        clients: Option<&Arc<Clients>>,
     ) -> Result<Self, CertificateError> {
         let leaf = chain
             .first()
@@ -104,10 +111,14 @@ impl Certificate {
             Ok((_, parsed)) => (parsed.validity.not_before, parsed.validity.not_after),
             Err(error) => return Err(CertificateError::Malformed(error.to_string())),
         };
-        let mut tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(CertificateError::Unusable)?
-            .with_no_client_auth()
+            .map_err(CertificateError::Unusable)?;
+        let tls = match clients {
+            None => tls.with_no_client_auth(),
+            Some(clients) => tls.with_client_cert_verifier(clients.clone()),
+        };
+        let mut tls = tls
             .with_single_cert(chain, key)
             .map_err(|error| match error {
                 rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch,

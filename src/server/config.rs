@@ -8,6 +8,7 @@ use std::{
 
 use tokio::sync::watch;
 
+use super::clients::ClientAuthority;
 use crate::cluster::{certificates::State, clock::ApiClock};
 
 /// How to serve. Passive data: nothing is opened or read until [`serve`](super::serve).
@@ -19,6 +20,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// The certificate that the webhook presents.
     pub certificate: CertificateSource,
+    /// Which clients are let in; none means all.
+    pub clients: Option<ClientAuthority>,
     /// Sizes and counts.
     pub limits: Limits,
     /// Times.
@@ -93,6 +96,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8443)),
             admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8444)),
             certificate: CertificateSource::default(),
+            clients: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }

@@ -89,8 +89,16 @@ async fn request(address: SocketAddr, current: &Current) -> io::Result<()> {
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(ours))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(ours));
+    let config = match current.clients() {
+        None => config.with_no_client_auth(),
+        Some(clients) => {
+            let (certificate, key) = clients.probe();
+            config
+                .with_client_auth_cert(vec![certificate], key)
+                .map_err(io::Error::other)?
+        }
+    };
     let stream = TcpStream::connect(reachable(address)).await?;
     let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
     let mut stream = TlsConnector::from(Arc::new(config))

@@ -208,7 +208,7 @@ fn host_name() -> String {
 }
 
 /// A certificate that lives for less is renewed all the time.
-fn lifetime(text: &str) -> Result<Duration, &'static str> {
+pub(in crate::cli) fn lifetime(text: &str) -> Result<Duration, &'static str> {
     match duration(text)? {
         it if it < Duration::from_mins(1) => Err("must be a minute or more"),
         it => Ok(it),

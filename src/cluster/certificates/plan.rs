@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::authority::{Pair, PairError, Use, new_authority, plus};
 use super::stored::{Asked, Stored};
@@ -224,6 +224,8 @@ fn is_over(since: Timestamp, now: Timestamp, wait: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     const DAY: i64 = 24;

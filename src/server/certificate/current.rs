@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 use tracing::{info, warn};
 
-use super::{Certificate, CertificateError, Generated};
+use super::{Certificate, CertificateError, Clients, Generated};
 use crate::cluster::{
     certificates::{Pair, State},
     clock::ApiClock,
@@ -30,6 +30,8 @@ pub struct Current {
     ca: Option<String>,
     /// What time it is for those who are served.
     clock: ApiClock,
+    /// Who is let in; none means everybody.
+    clients: Option<Arc<Clients>>,
 }
 
 /// What may bring another certificate.
@@ -56,16 +58,18 @@ impl Current {
     /// Loads the first certificate, if it can be known yet; the source, if there is one that may bring another.
     pub(crate) fn load_from(
         source: CertificateSource,
+        clients: Option<Arc<Clients>>,
     ) -> Result<(Self, Option<Source>), CertificateError> {
         let mut clock = ApiClock::default();
         let (certificate, ca, source) = match source {
             CertificateSource::Generated { names } => {
                 let generated = Generated::new(&names)?;
-                (Some(generated.load()?), Some(generated.ca), None)
+                let loaded = generated.load(clients.as_ref())?;
+                (Some(loaded), Some(generated.ca), None)
             }
             CertificateSource::Files { certificate, key } => {
                 let pair = (read(&certificate)?, read(&key)?);
-                let loaded = Certificate::from_pem(&pair.0, &pair.1)?;
+                let loaded = Certificate::from_pem(&pair.0, &pair.1, clients.as_ref())?;
                 let files = Files {
                     certificate,
                     key,
@@ -82,12 +86,18 @@ impl Current {
             certificate: ArcSwapOption::from_pointee(certificate),
             ca,
             clock,
+            clients,
         };
         Ok((current, source))
     }
 
     pub(crate) fn load(&self) -> Option<Arc<Certificate>> {
         self.certificate.load_full()
+    }
+
+    /// Who is let in; none means everybody.
+    pub(crate) fn clients(&self) -> Option<&Arc<Clients>> {
+        self.clients.as_ref()
     }
 
     pub(crate) fn ca(&self) -> Option<&str> {
@@ -151,7 +161,9 @@ impl Source {
             Self::Files(mut files) => loop {
                 sleep(every).await;
                 // A blocking task that panics or is cancelled only happens while the runtime ends.
-                let Ok((looked, changed)) = spawn_blocking(move || files.look()).await else {
+                let clients = current.clients.clone();
+                let looked = spawn_blocking(move || files.look(clients.as_ref())).await;
+                let Ok((looked, changed)) = looked else {
                     return;
                 };
                 files = looked;
@@ -165,8 +177,11 @@ impl Source {
                     let pair = state.borrow_and_update().serving.clone();
                     if pair != served {
                         if let Some(Pair { certificate, key }) = &pair {
-                            let loaded =
-                                Certificate::from_pem(certificate.as_bytes(), key.as_bytes());
+                            let loaded = Certificate::from_pem(
+                                certificate.as_bytes(),
+                                key.as_bytes(),
+                                current.clients.as_ref(),
+                            );
                             current.replace(loaded, &metrics);
                         }
                         served = pair;
@@ -185,7 +200,10 @@ impl Source {
 
 impl Files {
     /// What is in the files now, if it is not what was there at the last look.
-    fn look(mut self) -> (Self, Option<Result<Certificate, CertificateError>>) {
+    fn look(
+        mut self,
+        clients: Option<&Arc<Clients>>,
+    ) -> (Self, Option<Result<Certificate, CertificateError>>) {
         let pair =
             read(&self.certificate).and_then(|certificate| Ok((certificate, read(&self.key)?)));
         let content = match &pair {
@@ -198,7 +216,7 @@ impl Files {
         }
         self.seen = content;
         let certificate = pair.and_then(|(certificate, key)| {
-            let certificate = Certificate::from_pem(&certificate, &key)?;
+            let certificate = Certificate::from_pem(&certificate, &key, clients)?;
             certificate.check_valid(Timestamp::now())?;
             Ok(certificate)
         });

@@ -1,11 +1,11 @@
 //! A certificate out of nothing: a CA for this process, and a server certificate signed by it.
 //! The key of the CA is dropped as soon as it has signed, so nobody can sign another with it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Certificate, CertificateError};
+use super::{Certificate, CertificateError, Clients};
 use crate::cluster::certificates::{Pair, Use, new_authority};
 
 /// Longer than any process lives.
@@ -40,8 +40,11 @@ impl Generated {
         })
     }
 
-    pub(super) fn load(&self) -> Result<Certificate, CertificateError> {
-        Certificate::from_pem(self.certificate.as_bytes(), self.key.as_bytes())
+    pub(super) fn load(
+        &self,
+        clients: Option<&Arc<Clients>>,
+    ) -> Result<Certificate, CertificateError> {
+        Certificate::from_pem(self.certificate.as_bytes(), self.key.as_bytes(), clients)
     }
 }
 
@@ -65,7 +68,7 @@ mod tests {
     #[test]
     fn a_generated_pair_is_valid_now() {
         generate()
-            .load()
+            .load(None)
             .expect("it loads")
             .check_valid(Timestamp::now())
             .expect("it is valid");
@@ -78,8 +81,12 @@ mod tests {
             certificate,
             key,
         } = generate();
-        Certificate::from_pem(format!("{certificate}{ca}").as_bytes(), key.as_bytes())
-            .expect("it loads");
+        Certificate::from_pem(
+            format!("{certificate}{ca}").as_bytes(),
+            key.as_bytes(),
+            None,
+        )
+        .expect("it loads");
     }
 
     #[test]
@@ -109,7 +116,7 @@ mod tests {
                 "there is no private key in the key file",
             ),
         ] {
-            let error = Certificate::from_pem(certificate.as_bytes(), key.as_bytes())
+            let error = Certificate::from_pem(certificate.as_bytes(), key.as_bytes(), None)
                 .expect_err("it is refused");
             assert!(error.to_string().starts_with(expected), "{error}");
         }

@@ -166,7 +166,7 @@ impl<'c> Own<'c> {
     }
 
     pub fn unregister(&self) {
-        self.kubectl(&["delete", KINDS, &self.name]);
+        drop(self.kubectl(&["delete", KINDS, &self.name]));
     }
 
     /// The rights for keeping certificates.
@@ -179,7 +179,7 @@ impl<'c> Own<'c> {
             let text = |it: &Value| it.as_str().unwrap_or("default").to_owned();
             let (kind, metadata) = (text(&it["kind"]), &it["metadata"]);
             let (name, namespace) = (text(&metadata["name"]), text(&metadata["namespace"]));
-            self.kubectl(&["delete", &kind, &name, "-n", &namespace]);
+            drop(self.kubectl(&["delete", &kind, &name, "-n", &namespace]));
         }
     }
 
@@ -302,7 +302,8 @@ impl<'c> Own<'c> {
         let path = "/webhooks/0/clientConfig/caBundle";
         let patch = json!([{"op": "replace", "path": path, "value": bundle}]).to_string();
         let kind = "validatingwebhookconfiguration";
-        self.kubectl(&["patch", kind, &self.name, "--type", "json", "-p", &patch]);
+        let arguments = ["patch", kind, &self.name, "--type", "json", "-p", &patch];
+        drop(self.kubectl(&arguments));
     }
 }
 
