@@ -27,7 +27,7 @@ enum Command {
     /// Show what podgate does: start it, and ask it about a few examples
     Demo(demo::DemoArgs),
     /// Serve the validating and mutating webhooks
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Judge manifests as the webhooks would
     Check(check::CheckArgs),
     /// Judge what runs in a cluster
@@ -39,7 +39,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Demo(args) => demo::run(args),
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(args),
         Command::Audit(args) => audit::run(args),
     }

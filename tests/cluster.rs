@@ -16,6 +16,7 @@ mod cluster {
 
     mod audit;
     mod cert_manager;
+    mod certificates;
     mod example_run;
     mod gate;
     mod helm;

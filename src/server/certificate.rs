@@ -1,6 +1,6 @@
 //! The certificate that the webhook presents: read from PEM and checked, so that one that is held can be served.
 //!
-//! [`Current`] is the one in force; [`watch`] replaces it when the files change. kubelet swaps whole directories
+//! [`Current`] is the one in force; [`Source::follow`] replaces it when its source changes. kubelet swaps whole directories
 //! (`..data`), cert-manager writes pairs, people write one file after the other: content is compared, not times, and
 //! a pair that does not fit together is not served. The old one stays.
 
@@ -9,6 +9,7 @@ mod generated;
 
 use std::{io, path::PathBuf, sync::Arc};
 
+use jiff::Timestamp;
 use tokio_rustls::rustls::{
     self, ServerConfig,
     crypto::aws_lc_rs,
@@ -18,8 +19,10 @@ use tokio_rustls::rustls::{
 };
 use x509_parser::{parse_x509_certificate, time::ASN1Time};
 
-pub(crate) use self::current::{Current, watch};
+pub use self::current::Current;
 pub use self::generated::Generated;
+
+use crate::cluster::certificates::PairError;
 
 /// HTTP/1.1 is all that an API server speaks to a Service.
 const ALPN: &[u8] = b"http/1.1";
@@ -67,7 +70,7 @@ pub enum CertificateError {
     NotValid(String),
     /// A certificate could not be made.
     #[error("cannot generate a certificate: {0}")]
-    Generate(#[from] rcgen::Error),
+    Generate(#[from] PairError),
 }
 
 /// Makes aws-lc-rs the TLS provider of the process. The first call decides, further ones change nothing.
@@ -135,9 +138,10 @@ impl Certificate {
         self.not_after.timestamp()
     }
 
-    /// Whether it is valid now, and until when.
-    pub(crate) fn check_valid(&self) -> Result<String, CertificateError> {
-        let now = ASN1Time::now();
+    /// Whether it is valid at this time, and until when.
+    pub(crate) fn check_valid(&self, now: Timestamp) -> Result<String, CertificateError> {
+        let now = ASN1Time::from_timestamp(now.as_second())
+            .map_err(|error| CertificateError::NotValid(error.to_string()))?;
         if now > self.not_after {
             Err(CertificateError::NotValid(format!(
                 "the certificate expired on {}",

@@ -6,6 +6,10 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
+
+use crate::cluster::{certificates::State, clock::ApiClock};
+
 /// How to serve. Passive data: nothing is opened or read until [`serve`](super::serve).
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -22,7 +26,7 @@ pub struct Config {
 }
 
 /// Where the certificate comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum CertificateSource {
     /// Made at start, signed by a CA made for it, both kept in memory only.
     Generated {
@@ -35,6 +39,13 @@ pub enum CertificateSource {
         certificate: PathBuf,
         /// Its private key: PKCS #8, PKCS #1 or SEC 1.
         key: PathBuf,
+    },
+    /// Kept in the cluster by a [`Keeper`](crate::cluster::certificates::Keeper), and served as soon as it is known.
+    Kept {
+        /// What the keeper knows.
+        state: watch::Receiver<State>,
+        /// What time it is for those who are served.
+        clock: ApiClock,
     },
 }
 

@@ -41,12 +41,12 @@ use self::{
 pub use self::{
     cert_manager::cert_manager,
     deployed::Deployed,
-    gate::{Gate, GateBuilder, SERVICE_ACCOUNT},
+    gate::{Gate, GateBuilder, SERVICE_ACCOUNT, get},
     go_module::say,
     helm::{Helm, helm},
     kubectl::{Kubectl, Output},
     namespace::{Namespace, default_service_account, random_name},
-    process::{Supervised, supervised_from},
+    process::{Supervised, supervised, supervised_from},
     registration::LABEL,
 };
 

@@ -65,7 +65,6 @@ impl<'c> Nodes<'c> {
         }
         if let Some((_, replica)) = &self.replica {
             replica.sync_policies();
-            replica.patch_ca_bundles();
         }
         if let Some(deployment) = wanted {
             self.report_ready(&deployment);
@@ -119,6 +118,14 @@ fn let_namespace_go(cluster: &Cluster) {
         return;
     };
     if namespace["metadata"]["deletionTimestamp"].is_string() {
+        // What podgate made for itself. A replica that makes it again is refused by now.
+        let own = [
+            "delete",
+            "secrets,leases",
+            "--all",
+            "--namespace=podgate-system",
+        ];
+        cluster.kubectl().run(&own).expect_success();
         namespace["spec"]["finalizers"] = json!([]);
         let path = "/api/v1/namespaces/podgate-system/finalize";
         // It may be gone by now.
@@ -190,7 +197,7 @@ fn commands(section: &str) -> Vec<Vec<&'static str>> {
 pub fn left(cluster: &Cluster) -> BTreeSet<String> {
     let kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations,clusterroles,clusterrolebindings";
     let own = "roles,rolebindings,deployments,services,configmaps,serviceaccounts,resourcequotas,networkpolicies,\
-               poddisruptionbudgets,secrets";
+               poddisruptionbudgets,secrets,leases";
     let mut found = BTreeSet::new();
     for (resources, place) in [
         (kinds, "--all-namespaces"),
@@ -355,5 +362,17 @@ fn the_install_section_of_the_readme_works_word_for_word() {
     await_refused(&shop);
     type_in(uninstall);
     await_admitted(&shop);
+    remove_namespace(cluster, &helm);
+}
+
+/// Helm leaves the namespace, and what podgate made in it, to whoever uninstalls.
+#[track_caller]
+pub fn remove_namespace(cluster: &Cluster, helm: &Helm<'_>) {
+    let own = [
+        "lease.coordination.k8s.io/podgate",
+        "secret/podgate-certificates",
+    ];
+    assert_eq!(left(cluster), BTreeSet::from(own.map(str::to_owned)));
+    type_in(cluster, helm, "kubectl delete namespace podgate-system");
     assert_eq!(left(cluster), BTreeSet::new());
 }

@@ -1,12 +1,15 @@
 //! A certificate out of nothing: a CA for this process, and a server certificate signed by it.
 //! The key of the CA is dropped as soon as it has signed, so nobody can sign another with it.
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::{Certificate, CertificateError};
+use crate::cluster::certificates::{Pair, Use, new_authority};
+
+/// Longer than any process lives.
+const LIFETIME: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// A generated pair in PEM, and the CA that clients must trust to reach it.
 #[derive(Clone)]
@@ -22,33 +25,18 @@ pub struct Generated {
 // === impl Generated ===
 
 impl Generated {
-    /// Makes a CA and a certificate for these DNS names and IP addresses; ECDSA P-256, as fast to sign with as any.
+    /// Makes a CA and a certificate for these DNS names and IP addresses.
     ///
     /// # Errors
     /// When a name is neither, or the system gives no randomness.
     pub fn new(names: &[String]) -> Result<Self, CertificateError> {
-        let ca_key = KeyPair::generate()?;
-        let mut ca = CertificateParams::default();
-        ca.distinguished_name
-            .push(DnType::CommonName, "podgate generated CA");
-        ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let ca_certificate = ca.self_signed(&ca_key)?;
-
-        let key = KeyPair::generate()?;
-        let mut server = CertificateParams::new(names)?;
-        server
-            .distinguished_name
-            .push(DnType::CommonName, "podgate");
-        server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        server.use_authority_key_identifier_extension = true;
-        let certificate = server.signed_by(&key, &Issuer::new(ca, ca_key))?;
-
+        let now = Timestamp::now();
+        let authority = new_authority(now, LIFETIME)?;
+        let Pair { certificate, key } = authority.sign(Use::Server(names), now, LIFETIME)?;
         Ok(Self {
-            ca: ca_certificate.pem(),
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
+            ca: authority.certificate,
+            certificate,
+            key,
         })
     }
 
@@ -79,7 +67,7 @@ mod tests {
         generate()
             .load()
             .expect("it loads")
-            .check_valid()
+            .check_valid(Timestamp::now())
             .expect("it is valid");
     }
 

@@ -13,11 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Cluster,
-    control_plane::{free_ports, tail, write_identity},
+    control_plane::{free_ports, tail},
     gate::{SERVICE_ACCOUNT, get},
     in_ci,
     process::{Supervised, supervised},
@@ -33,8 +33,6 @@ const READY_LIMIT: Duration = Duration::from_secs(20);
 pub struct Deployed<'c> {
     cluster: &'c Cluster,
     directory: PathBuf,
-    /// The tests' authority stands in for certificates of podgate's own.
-    stands_in: bool,
     process: Supervised,
 }
 
@@ -66,7 +64,8 @@ impl<'c> Deployed<'c> {
         for variable in list(&container["env"]) {
             let value = match variable["value"].as_str() {
                 Some(value) => value.to_owned(),
-                None => "podgate-0".to_owned(),
+                // Of the Pod that it would be.
+                None => text(&variable["valueFrom"]["fieldRef"]["fieldPath"]),
             };
             environment.insert(text(&variable["name"]), value);
         }
@@ -80,19 +79,6 @@ impl<'c> Deployed<'c> {
         }
 
         let plane = &cluster.control_plane;
-        let stands_in = environment["PODGATE_CERTIFICATES"] == "cluster";
-        if stands_in {
-            let names = ["podgate.podgate-system.svc", "localhost"];
-            let serving = plane.authority.server(&names).expect("a certificate");
-            let (certificate, key) = write_identity(&serving, &directory, "tls").expect("written");
-            for (name, value) in [
-                ("PODGATE_CERTIFICATES", "files".into()),
-                ("PODGATE_TLS_CERT", path(&certificate)),
-                ("PODGATE_TLS_KEY", path(&key)),
-            ] {
-                environment.insert(name.to_owned(), value);
-            }
-        }
         let account = plane
             .authority
             .client(SERVICE_ACCOUNT, None)
@@ -125,42 +111,10 @@ impl<'c> Deployed<'c> {
         let mut replica = Self {
             cluster,
             directory,
-            stands_in,
             process,
         };
         replica.await_ready(admin, &log);
         Some(replica)
-    }
-
-    /// Tells the API server to trust what this replica serves, where it is registered, and changes nothing else: as
-    /// podgate itself does it.
-    #[track_caller]
-    pub fn patch_ca_bundles(&self) {
-        if !self.stands_in {
-            return;
-        }
-        let kubectl = self.cluster.kubectl();
-        let bundle = self.cluster.control_plane.authority.bundle();
-        for (kind, webhooks) in [("mutating", 1), ("validating", 2)] {
-            let resource = format!("{kind}webhookconfiguration");
-            let found = kubectl.run(&["get", &resource, "podgate", "--ignore-not-found", "-oname"]);
-            if found.expect_success().stdout.is_empty() {
-                continue;
-            }
-            let place = |index| format!("/webhooks/{index}/clientConfig/caBundle");
-            let operation = |index| json!({"op": "add", "path": place(index), "value": bundle});
-            let patch = (0..webhooks).map(operation).collect::<Value>().to_string();
-            let arguments = [
-                "patch",
-                &resource,
-                "podgate",
-                "--type=json",
-                "--field-manager=podgate",
-                "--patch",
-                &patch,
-            ];
-            kubectl.run(&arguments).expect_success();
-        }
     }
 
     /// Brings the `ConfigMap` of the policies into the mounted directory, as a kubelet does.
