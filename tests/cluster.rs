@@ -15,6 +15,7 @@ mod cluster {
     mod harness;
 
     mod audit;
+    mod cert_manager;
     mod certificates;
     mod example_run;
     mod gate;

@@ -11,6 +11,7 @@
 //! namespaces, and its own gate where it needs its own policies.
 
 mod assets;
+mod cert_manager;
 mod control_plane;
 mod crowd;
 mod deployed;
@@ -38,6 +39,7 @@ use self::{
     go_module::BuildError,
 };
 pub use self::{
+    cert_manager::cert_manager,
     deployed::Deployed,
     gate::{Gate, GateBuilder, SERVICE_ACCOUNT, get},
     go_module::say,

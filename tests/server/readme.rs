@@ -171,9 +171,6 @@ fn every_flag_that_the_readme_tells_of_a_subcommand_is_its_own() {
     );
 }
 
-/// Settings of the Deployment that come with certificates of podgate's own.
-const TO_COME: [&str; 2] = ["PODGATE_CERTIFICATES", "PODGATE_POD_NAME"];
-
 #[test]
 fn the_variables_in_the_manifests_are_those_of_serve() {
     let help = help("serve");
@@ -184,16 +181,15 @@ fn the_variables_in_the_manifests_are_those_of_serve() {
         let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
         for word in text.split(|c: char| !is_part(c)) {
             if word.starts_with("PODGATE_") {
-                let known = is_known(word) || TO_COME.contains(&word);
-                assert!(known, "{path}: `podgate serve` does not know {word}");
+                assert!(
+                    is_known(word),
+                    "{path}: `podgate serve` does not know {word}"
+                );
                 seen.insert(word.to_owned());
             }
         }
     }
     assert!(seen.contains("PODGATE_POLICIES"), "{seen:?}");
-    for name in TO_COME {
-        assert!(!is_known(name), "{name} is there: no exception any more");
-    }
 }
 
 /// Every YAML file below a directory.

@@ -12,6 +12,7 @@ use super::go_module::{BuildError, GoModule};
 
 const CONTROL_PLANE: GoModule = GoModule {
     directory: "tests/cluster",
+    package: "tool",
     what: "etcd, and kube-apiserver and kubectl of Kubernetes",
     takes: "about seven minutes on two cores",
     version_of: "k8s.io/kubernetes",

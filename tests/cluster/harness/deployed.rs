@@ -1,6 +1,6 @@
 //! podgate as the Deployment in the cluster says, a process in the place of a Pod.
 //!
-//! It gets the arguments, the environment and the mounted `ConfigMap` of the container, and listens where the Service's
+//! It gets the arguments, the environment and the mounted files of the container, and listens where the Service's
 //! address leads, so that the API server reaches it just as it is told to. What no process can have is left out: the
 //! image, the isolation, and the account's token, for which a certificate of the same user stands in.
 
@@ -13,11 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Cluster,
-    control_plane::{free_ports, tail, write_identity},
+    control_plane::{free_ports, tail},
     gate::{SERVICE_ACCOUNT, get},
     in_ci,
     process::{Supervised, supervised},
@@ -64,7 +64,8 @@ impl<'c> Deployed<'c> {
         for variable in list(&container["env"]) {
             let value = match variable["value"].as_str() {
                 Some(value) => value.to_owned(),
-                None => "podgate-0".to_owned(),
+                // Of the Pod that it would be.
+                None => text(&variable["valueFrom"]["fieldRef"]["fieldPath"]),
             };
             environment.insert(text(&variable["name"]), value);
         }
@@ -78,11 +79,6 @@ impl<'c> Deployed<'c> {
         }
 
         let plane = &cluster.control_plane;
-        let serving = plane
-            .authority
-            .server(&["podgate.podgate-system.svc", "localhost"])
-            .expect("a certificate");
-        let (certificate, key) = write_identity(&serving, &directory, "tls").expect("written");
         let account = plane
             .authority
             .client(SERVICE_ACCOUNT, None)
@@ -91,15 +87,10 @@ impl<'c> Deployed<'c> {
         let content = plane.authority.kubeconfig(&plane.url, &account);
         fs::write(&kubeconfig, content).expect("the kubeconfig can be written");
         let [admin] = free_ports().expect("a port can be bound");
-        let path = |path: &Path| path.to_string_lossy().into_owned();
         for (name, value) in [
             ("PODGATE_LISTEN", listen),
             ("PODGATE_ADMIN_LISTEN", format!("127.0.0.1:{admin}")),
             ("PODGATE_KUBECONFIG", path(&kubeconfig)),
-            // The tests' authority stands in for whoever makes certificates.
-            ("PODGATE_CERTIFICATES", "files".into()),
-            ("PODGATE_TLS_CERT", path(&certificate)),
-            ("PODGATE_TLS_KEY", path(&key)),
             // A kubelet takes a minute to bring a change, podgate seconds to see it.
             ("PODGATE_POLL", "100ms".into()),
         ] {
@@ -110,6 +101,11 @@ impl<'c> Deployed<'c> {
         command.args(list(&container["args"]).iter().map(text));
         command.envs(environment);
         mount_policies(cluster, &directory);
+        for volume in list(&pod["volumes"]) {
+            if let Some(secret) = volume["secret"]["secretName"].as_str() {
+                mount_secret(cluster, secret, &directory.join(text(&volume["name"])));
+            }
+        }
         let log = directory.join("podgate.log");
         let process = Supervised::spawn_logged(&mut command, &log).expect("podgate can be started");
         let mut replica = Self {
@@ -119,34 +115,6 @@ impl<'c> Deployed<'c> {
         };
         replica.await_ready(admin, &log);
         Some(replica)
-    }
-
-    /// Tells the API server to trust what this replica serves, where it is registered, and changes nothing else: as
-    /// podgate itself does it.
-    #[track_caller]
-    pub fn patch_ca_bundles(&self) {
-        let kubectl = self.cluster.kubectl();
-        let bundle = self.cluster.control_plane.authority.bundle();
-        for (kind, webhooks) in [("mutating", 1), ("validating", 2)] {
-            let resource = format!("{kind}webhookconfiguration");
-            let found = kubectl.run(&["get", &resource, "podgate", "--ignore-not-found", "-oname"]);
-            if found.expect_success().stdout.is_empty() {
-                continue;
-            }
-            let place = |index| format!("/webhooks/{index}/clientConfig/caBundle");
-            let operation = |index| json!({"op": "add", "path": place(index), "value": bundle});
-            let patch = (0..webhooks).map(operation).collect::<Value>().to_string();
-            let arguments = [
-                "patch",
-                &resource,
-                "podgate",
-                "--type=json",
-                "--field-manager=podgate",
-                "--patch",
-                &patch,
-            ];
-            kubectl.run(&arguments).expect_success();
-        }
     }
 
     /// Brings the `ConfigMap` of the policies into the mounted directory, as a kubelet does.
@@ -184,6 +152,26 @@ fn mount_policies(cluster: &Cluster, directory: &Path) {
     }
 }
 
+fn mount_secret(cluster: &Cluster, name: &str, mounted: &Path) {
+    let found = object(cluster, "secret", name);
+    for key in found["data"].as_object().expect("it has data").keys() {
+        let template = format!("{{{{index .data \"{key}\" | base64decode}}}}");
+        let arguments = [
+            "get",
+            "secret",
+            name,
+            "--namespace",
+            NAMESPACE,
+            "--output=go-template",
+            "--template",
+            &template,
+        ];
+        let output = cluster.kubectl().run(&arguments);
+        output.expect_success();
+        fs::write(mounted.join(key), &output.stdout).expect("it can be written");
+    }
+}
+
 #[track_caller]
 fn object(cluster: &Cluster, kind: &str, name: &str) -> Value {
     cluster
@@ -194,6 +182,10 @@ fn object(cluster: &Cluster, kind: &str, name: &str) -> Value {
 
 fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
+}
+
+fn path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 fn text(value: &Value) -> String {

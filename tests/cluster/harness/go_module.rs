@@ -16,11 +16,13 @@ use super::process::{Supervised, supervised};
 /// How often the build says where it is: often enough that nobody thinks it hangs.
 const PROGRESS: Duration = Duration::from_secs(10);
 
-/// A Go module whose `tool` directives name programs.
+/// A Go module that pins programs.
 pub struct GoModule {
     /// Where its `go.mod` is, from the top of the repository.
     pub directory: &'static str,
-    /// What it builds.
+    /// What `go build` is to build there: `tool` is everything that its `tool` directives name.
+    pub package: &'static str,
+    /// What comes of it.
     pub what: &'static str,
     /// How long that takes, for whoever waits for it.
     pub takes: &'static str,
@@ -128,7 +130,7 @@ impl GoModule {
             .arg(&flags)
             .arg("-o")
             .arg(output)
-            .arg("tool");
+            .arg(self.package);
         command
             .current_dir(in_repository(self.directory))
             .env("CGO_ENABLED", "0")
@@ -157,6 +159,25 @@ impl GoModule {
         match go.wait(Duration::from_mins(1))? {
             Some(status) if status.success() => Ok(()),
             _ => Err(BuildError::Build(self.what, other.join("\n"))),
+        }
+    }
+
+    /// Where Go keeps the sources of the requirement whose version is reported.
+    pub fn sources(&self) -> Result<PathBuf, BuildError> {
+        let mut command = Command::new("go");
+        command
+            .args(["mod", "download", "-json", self.version_of])
+            .current_dir(in_repository(self.directory));
+        let Ok(output) = command.output() else {
+            return Err(BuildError::NoGo(self.what));
+        };
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        match found["Dir"].as_str() {
+            Some(directory) => Ok(directory.into()),
+            None => {
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                Err(BuildError::Build(self.what, said))
+            }
         }
     }
 
