@@ -1,7 +1,7 @@
 // cert-manager's own controllers in one process, as far as the install of podgate needs them: issuers, certificates under
 // a self-signed authority, and cainjector. Its programs are no part of its Go module; this is what they start.
 //
-// Usage: certmanager KUBECONFIG
+// Usage: cert-manager KUBECONFIG
 package main
 
 import (
@@ -91,6 +91,8 @@ func inject(ctx context.Context, kubeconfig string) error {
 	if err != nil {
 		return err
 	}
+	// It names the owner of what is written.
+	config.UserAgent = "cert-manager-cainjector"
 	if err := cmscheme.AddToScheme(scheme.Scheme); err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 //! cert-manager's own controllers, which Go builds once from the module pinned in `tests/cert-manager/go.mod`.
 
-use std::sync::OnceLock;
+use std::{path::PathBuf, sync::OnceLock};
 
 use super::{
     Cluster, chain,
@@ -28,7 +28,7 @@ const CERT_MANAGER: GoModule = GoModule {
 /// Where they cannot be built although there is, and wherever `CI` is set.
 #[track_caller]
 pub fn cert_manager(cluster: &Cluster) -> Option<Supervised> {
-    static BUILT: OnceLock<Result<[std::path::PathBuf; 2], BuildError>> = OnceLock::new();
+    static BUILT: OnceLock<Result<[PathBuf; 2], BuildError>> = OnceLock::new();
     let build = || Ok([CERT_MANAGER.locate()?, CERT_MANAGER.sources()?]);
     let [programs, sources] = match BUILT.get_or_init(build) {
         Ok(built) => built,

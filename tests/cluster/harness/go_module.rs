@@ -1,6 +1,6 @@
 //! Programs that Go builds once from a module that pins them, for tests of the real thing.
 //!
-//! The user's cache directory keeps them under a hash of `go.mod` and `go.sum`, so that neither a fresh clone nor
+//! The user's cache directory keeps them under a hash of what the module consists of, so that neither a fresh clone nor
 //! `cargo clean` builds them again.
 
 use std::{
@@ -61,9 +61,13 @@ pub enum BuildError {
 impl GoModule {
     /// The directory with the programs, which are built first if need be.
     pub fn locate(&self) -> Result<PathBuf, BuildError> {
-        let (go_mod, go_sum) = (self.read("go.mod")?, self.read("go.sum")?);
+        let go_mod = self.read("go.mod")?;
+        let mut hashed = go_mod.clone() + &self.read("go.sum")?;
+        if self.package == "." {
+            hashed += &self.read("main.go")?;
+        }
         let cache = cache_directory()?;
-        let hash = fnv1a(&[go_mod.as_bytes(), go_sum.as_bytes()]);
+        let hash = fnv1a(hashed.as_bytes());
         let built = cache.join(format!("{hash:016x}"));
         if self.missing(&built).is_none() {
             return Ok(built);
@@ -211,14 +215,10 @@ fn cache_directory() -> Result<PathBuf, BuildError> {
 }
 
 /// FNV-1a: the standard library promises no hash that is the same in its next version.
-fn fnv1a(parts: &[&[u8]]) -> u64 {
-    parts
-        .iter()
-        .copied()
-        .flatten()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Writes to the real standard error: the print macros are captured while a test runs.
