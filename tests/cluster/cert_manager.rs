@@ -1,7 +1,7 @@
 //! The overlay that takes certificates from cert-manager, with cert-manager's own controllers.
 
 use super::harness::{await_until, cert_manager, empty_cluster};
-use super::install::{Nodes, await_refused, bundles};
+use super::install::{Nodes, await_refused, bundles, uninstall};
 
 #[test]
 fn cert_manager_makes_the_certificate_and_tells_the_api_server_whom_to_trust() {
@@ -56,16 +56,5 @@ fn cert_manager_makes_the_certificate_and_tells_the_api_server_whom_to_trust() {
     assert_eq!(bundles(cluster), trusted);
 
     drop(nodes);
-    for directory in ["manifests/base/webhooks", "manifests/overlays/cert-manager"] {
-        kubectl
-            .run(&[
-                "delete",
-                "-k",
-                directory,
-                "--ignore-not-found",
-                "--wait=false",
-            ])
-            .expect_success();
-    }
-    super::install::await_namespace_gone(cluster);
+    uninstall(cluster, "manifests/overlays/cert-manager");
 }

@@ -6,6 +6,8 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::symlink,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -139,16 +141,27 @@ fn let_namespace_go(cluster: &Cluster) {
 /// Runs a line as a user types it into a shell at the top of the repository.
 #[track_caller]
 pub fn type_in(cluster: &Cluster, helm: &Helm<'_>, line: &str) {
+    type_in_at(
+        Path::new(env!("CARGO_MANIFEST_DIR")),
+        cluster,
+        Some(helm),
+        line,
+    );
+}
+
+#[track_caller]
+fn type_in_at(directory: &Path, cluster: &Cluster, helm: Option<&Helm<'_>>, line: &str) {
     let programs = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(&cluster.kubectl().program, programs.path().join("kubectl"))
-        .unwrap();
-    std::os::unix::fs::symlink(helm.program(), programs.path().join("helm")).unwrap();
+    symlink(&cluster.kubectl().program, programs.path().join("kubectl")).unwrap();
+    if let Some(helm) = helm {
+        symlink(helm.program(), programs.path().join("helm")).unwrap();
+    }
     let path = format!("{}:/usr/bin:/bin", programs.path().display());
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut shell = Command::new("sh");
     shell
         .args(["-c", line])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(directory)
         .env("PATH", path)
         .env("KUBECONFIG", &cluster.kubectl().kubeconfig)
         .env("KUBECACHEDIR", &cluster.kubectl().cache)
@@ -228,7 +241,7 @@ pub fn bundles(cluster: &Cluster) -> Vec<Value> {
 
 /// Plays the namespace controller until podgate's namespace is gone.
 #[track_caller]
-pub fn await_namespace_gone(cluster: &Cluster) {
+fn await_namespace_gone(cluster: &Cluster) {
     await_until("the namespace is gone", || {
         let_namespace_go(cluster);
         let get = [
@@ -255,6 +268,87 @@ pub fn await_admitted(namespace: &Namespace) {
     await_until("a privileged Pod is admitted", || {
         namespace.create_from(PRIVILEGED).succeeded()
     });
+}
+
+/// Applies a directory, and fails the test if that fails.
+#[track_caller]
+fn apply(cluster: &Cluster, directory: &str) {
+    cluster
+        .kubectl()
+        .run(&["apply", "-k", directory])
+        .expect_success();
+}
+
+/// Takes a whole install away.
+#[track_caller]
+pub fn uninstall(cluster: &Cluster, directory: &str) {
+    for directory in ["manifests/base/webhooks", directory] {
+        let delete = [
+            "delete",
+            "-k",
+            directory,
+            "--ignore-not-found",
+            "--wait=false",
+        ];
+        cluster.kubectl().run(&delete).expect_success();
+    }
+    await_namespace_gone(cluster);
+}
+
+#[test]
+fn a_gate_that_is_not_registered_is_ready_and_hinders_nobody() {
+    let Some((cluster, _turn)) = empty_cluster() else {
+        return;
+    };
+    let mut nodes = Nodes::of(cluster);
+    let shop = cluster.namespace("shop");
+
+    apply(cluster, "manifests/base/gate");
+    apply(cluster, "policies");
+    // It returns when podgate is ready.
+    nodes.follow();
+    shop.create_from(PRIVILEGED).expect_success();
+
+    apply(cluster, "manifests/base/webhooks");
+    if !nodes.powerless {
+        await_refused(&shop);
+    }
+    drop(nodes);
+    uninstall(cluster, "manifests");
+}
+
+/// The page's commands write into `certs/`, so a copy of that stands beside the manifests.
+#[test]
+fn a_certificate_of_ones_own_is_installed_as_its_page_says() {
+    let Some((cluster, _turn)) = empty_cluster() else {
+        return;
+    };
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["manifests", "policies"] {
+        symlink(repository.join(name), copy.path().join(name)).unwrap();
+    }
+    fs::create_dir(copy.path().join("certs")).unwrap();
+    let script = "certs/generate";
+    fs::copy(repository.join(script), copy.path().join(script)).unwrap();
+    let mut nodes = Nodes::of(cluster);
+    let shop = cluster.namespace("shop");
+
+    let page = include_str!("../../certs/README.md");
+    let blocks = page.split("```sh\n").skip(1);
+    let lines = blocks.flat_map(|it| it.split("```").next().unwrap().lines());
+    let mut typed = 0;
+    for line in lines.filter(|it| !it.starts_with("podgate serve")) {
+        type_in_at(copy.path(), cluster, None, line);
+        typed += 1;
+    }
+    assert_eq!(typed, 5);
+    nodes.follow();
+    if !nodes.powerless {
+        await_refused(&shop);
+    }
+    drop(nodes);
+    uninstall(cluster, "manifests/overlays/files");
 }
 
 /// As Flux and Argo CD apply, and as podgate writes: each owns its own fields.
