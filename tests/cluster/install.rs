@@ -7,8 +7,10 @@ use std::{
     collections::BTreeSet,
     fs,
     os::unix::fs::symlink,
+    panic::AssertUnwindSafe,
     path::Path,
     process::Command,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -314,6 +316,79 @@ fn a_gate_that_is_not_registered_is_ready_and_hinders_nobody() {
         await_refused(&shop);
     }
     drop(nodes);
+    uninstall(cluster, "manifests");
+}
+
+/// Breaks nothing that is shipped as `enforce`.
+const HARMLESS: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {generateName: harmless-}
+spec: {containers: [{name: app, image: registry.example/app:1}]}
+";
+
+/// The way of the README into a busy cluster. The Deployment's own rolling update is not part of it here: one process
+/// stands for all replicas, and goes on.
+#[test]
+fn on_the_careful_way_no_pod_is_refused_for_the_sake_of_the_gate() {
+    let Some((cluster, _turn)) = empty_cluster() else {
+        return;
+    };
+    let mut nodes = Nodes::of(cluster);
+    let shop = cluster.namespace("shop");
+    let done = AtomicBool::new(false);
+    let refused = std::thread::scope(|scope| {
+        let creating = scope.spawn(|| {
+            let mut refused = Vec::new();
+            while !done.load(Ordering::Relaxed) {
+                let output = shop.create_from(HARMLESS);
+                if !output.succeeded() {
+                    refused.push(output.to_string());
+                }
+            }
+            refused
+        });
+        // Whatever fails here, the other thread must end.
+        let way = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            apply(cluster, "manifests/overlays/audit");
+            await_until(
+                "nobody answered, and a Pod was admitted all the same",
+                || {
+                    let events = shop.audit_events();
+                    let failed_open =
+                        |it: &Value| it["annotations"].to_string().contains("failed-open");
+                    events.iter().any(failed_open)
+                },
+            );
+            nodes.follow();
+            if nodes.powerless {
+                return;
+            }
+            await_until("podgate's authority is known", || {
+                let bundles = bundles(cluster);
+                bundles.len() == 3 && bundles.iter().all(Value::is_string)
+            });
+            apply(cluster, "manifests");
+            if let Some((_, replica)) = &nodes.replica {
+                replica.sync_policies();
+                await_refused(&shop);
+            }
+        }));
+        done.store(true, Ordering::Relaxed);
+        let refused = creating.join().unwrap();
+        way.unwrap();
+        refused
+    });
+    assert_eq!(refused, Vec::<String>::new());
+    if nodes.powerless {
+        return uninstall(cluster, "manifests");
+    }
+
+    // Not because the gate never stood in the way.
+    nodes.replica = None;
+    shop.create_from(HARMLESS)
+        .expect_failure()
+        .expect_stderr("failed calling webhook");
     uninstall(cluster, "manifests");
 }
 

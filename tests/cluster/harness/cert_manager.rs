@@ -28,10 +28,10 @@ const CERT_MANAGER: GoModule = GoModule {
 /// Where they cannot be built although there is, and wherever `CI` is set.
 #[track_caller]
 pub fn cert_manager(cluster: &Cluster) -> Option<Supervised> {
-    static BUILT: OnceLock<Result<[PathBuf; 2], BuildError>> = OnceLock::new();
+    static FOUND: OnceLock<Result<[PathBuf; 2], BuildError>> = OnceLock::new();
     let build = || Ok([CERT_MANAGER.locate()?, CERT_MANAGER.sources()?]);
-    let [programs, sources] = match BUILT.get_or_init(build) {
-        Ok(built) => built,
+    let [programs, sources] = match FOUND.get_or_init(build) {
+        Ok(found) => found,
         Err(reason @ BuildError::NoGo(_)) if !in_ci() => {
             skip(&reason.to_string());
             return None;

@@ -176,13 +176,11 @@ impl GoModule {
             return Err(BuildError::NoGo(self.what));
         };
         let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        match found["Dir"].as_str() {
-            Some(directory) => Ok(directory.into()),
-            None => {
-                let said = String::from_utf8_lossy(&output.stderr).into_owned();
-                Err(BuildError::Build(self.what, said))
-            }
+        if let Some(directory) = found["Dir"].as_str() {
+            return Ok(directory.into());
         }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(BuildError::Build(self.what, said))
     }
 
     fn read(&self, file: &str) -> io::Result<String> {
