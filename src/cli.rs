@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod check;
 pub mod demo;
+pub mod doctor;
 pub mod serve;
 
 use std::io::IsTerminal;
@@ -32,6 +33,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Judge what runs in a cluster
     Audit(audit::AuditArgs),
+    /// Look at an installed gate from outside, and name what is wrong with it
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Runs the subcommand that the arguments name.
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Doctor(args) => doctor::run(args),
     }
 }
 

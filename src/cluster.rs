@@ -1,8 +1,10 @@
 //! Everything that talks to the API server. Knows nothing of policies or of serving.
 
 pub mod client;
+pub mod inspect;
 pub mod list;
 pub mod namespaces;
+pub mod snapshot;
 
 use kube::{Client, api::ListParams};
 
