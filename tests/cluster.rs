@@ -15,6 +15,7 @@ mod cluster {
     mod harness;
 
     mod audit;
+    mod doctor;
     mod example_run;
     mod gate;
     mod manifests;

@@ -243,7 +243,7 @@ mod tests {
     use super::super::testing::{Case, Webhook, cases, from, healthy, observed};
 
     fn selector(value: &serde_json::Value) -> impl Fn(&mut Webhook) + use<> {
-        let selector = from(value);
+        let selector: super::LabelSelector = from(value);
         move |it| it.namespace_selector = Some(selector.clone())
     }
 

@@ -79,7 +79,13 @@ pub enum ClusterError {
 #[track_caller]
 pub fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Result<Cluster, ClusterError>> = OnceLock::new();
-    match CLUSTER.get_or_init(Cluster::start) {
+    cluster_in(&CLUSTER)
+}
+
+/// As [`cluster`], for tests that would be in the way of others: they share the control plane that is kept there.
+#[track_caller]
+pub fn cluster_in(kept: &'static OnceLock<Result<Cluster, ClusterError>>) -> Option<&'static Cluster> {
+    match kept.get_or_init(Cluster::start) {
         Ok(cluster) => Some(cluster),
         Err(ClusterError::Assets(reason @ AssetsError::NoGo)) if !in_ci() => {
             let test = std::thread::current();
