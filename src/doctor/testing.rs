@@ -186,7 +186,10 @@ pub(super) fn healthy() -> Snapshot {
 
 fn manifests(file: &str) -> Vec<Value> {
     let path = format!("{}/manifests/{file}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).unwrap();
+    // An octal number is a float to a reader who does not know the field; nobody looks at it here.
+    let text = std::fs::read_to_string(path)
+        .unwrap()
+        .replace(", defaultMode: 0440", "");
     serde_saphyr::from_multiple(&text).unwrap()
 }
 

@@ -16,7 +16,12 @@ use super::harness::{Cluster, ClusterError, Gate, Kubectl, await_until, cluster_
 
 /// What cannot be seen without kubelets.
 const BLIND: [&str; 6] = [
-    "--skip", "readiness", "--skip", "policy-set", "--skip", "served-certificate",
+    "--skip",
+    "readiness",
+    "--skip",
+    "policy-set",
+    "--skip",
+    "served-certificate",
 ];
 const NAMESPACE: &str = "podgate-system";
 
@@ -52,14 +57,26 @@ impl Install {
             kubectl.run(arguments).expect_success();
         };
         run(&["create", "-f", "manifests/deployment.yaml"]);
-        let policies = ["create", "configmap", "podgate-policies", "--from-file=policies/"];
+        let policies = [
+            "create",
+            "configmap",
+            "podgate-policies",
+            "--from-file=policies/",
+        ];
         run(&[&["--namespace", NAMESPACE], &policies[..]].concat());
         let replicas = json!({"replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
         status(kubectl, "deployment", "podgate", &replicas);
         let disruptions = json!({"expectedPods": 2, "disruptionsAllowed": 1, "currentHealthy": 2, "desiredHealthy": 1});
         status(kubectl, "poddisruptionbudget", "podgate", &disruptions);
         let template = kubectl
-            .run(&["get", "deployment", "podgate", "--namespace", NAMESPACE, "--output=json"])
+            .run(&[
+                "get",
+                "deployment",
+                "podgate",
+                "--namespace",
+                NAMESPACE,
+                "--output=json",
+            ])
             .json()["spec"]["template"]
             .clone();
         for number in [1, 2] {
@@ -77,7 +94,8 @@ impl Install {
             pod["metadata"]["namespace"] = json!(NAMESPACE);
             pod["spec"]["nodeName"] = json!(node);
             create(kubectl, &pod);
-            let running = json!({"phase": "Running", "podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]});
+            let running =
+                json!({"phase": "Running", "podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]});
             status(kubectl, "pod", &name, &running);
         }
         Self { cluster, gate }
@@ -94,7 +112,14 @@ impl Install {
         let in_namespace = ["--namespace", NAMESPACE];
         let run = |arguments: &[&str]| kubectl.run(&[&in_namespace, arguments].concat());
         let mut before = run(&["get", object, "--output=json"]).json();
-        run(&["patch", object, "--type=json", "--patch", &patch.to_string()]).expect_success();
+        run(&[
+            "patch",
+            object,
+            "--type=json",
+            "--patch",
+            &patch.to_string(),
+        ])
+        .expect_success();
         let mut seen = self.doctor(&BLIND);
         // The API server goes by the old configuration for one or two seconds.
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
@@ -115,7 +140,9 @@ impl Install {
 
     #[track_caller]
     fn await_health(&self) {
-        await_until("the install is whole again", || self.doctor(&BLIND).status == Some(0));
+        await_until("the install is whole again", || {
+            self.doctor(&BLIND).status == Some(0)
+        });
     }
 }
 
@@ -182,7 +209,15 @@ fn create(kubectl: &Kubectl, object: &Value) {
 fn status(kubectl: &Kubectl, kind: &str, name: &str, status: &Value) {
     let patch = json!({"status": status}).to_string();
     let arguments = [
-        "patch", kind, name, "--namespace", NAMESPACE, "--subresource=status", "--type=merge", "--patch", &patch,
+        "patch",
+        kind,
+        name,
+        "--namespace",
+        NAMESPACE,
+        "--subresource=status",
+        "--type=merge",
+        "--patch",
+        &patch,
     ];
     kubectl.run(&arguments).expect_success();
 }
@@ -197,7 +232,9 @@ fn a_whole_install_is_healthy_and_what_cannot_be_seen_is_named() {
     for pod in ["podgate-1", "podgate-2"] {
         for check in ["readiness", "policy-set", "served-certificate"] {
             assert!(
-                all.has(&format!("unknown {check}: Pod {NAMESPACE}/{pod}: cannot be looked at: ")),
+                all.has(&format!(
+                    "unknown {check}: Pod {NAMESPACE}/{pod}: cannot be looked at: "
+                )),
                 "{:#?}",
                 all.lines()
             );
@@ -217,7 +254,11 @@ fn a_whole_install_is_healthy_and_what_cannot_be_seen_is_named() {
         "ok rules: ValidatingWebhookConfiguration podgate: ",
         "note service: Service podgate-system/podgate: it stands for the host localhost",
     ] {
-        assert!(seen.has(expected), "{expected}\nis not in {:#?}", seen.lines());
+        assert!(
+            seen.has(expected),
+            "{expected}\nis not in {:#?}",
+            seen.lines()
+        );
     }
 
     let text = run(&install.cluster.kubectl().kubeconfig, &BLIND);
@@ -236,17 +277,25 @@ fn a_registration_that_leads_nowhere_is_named() {
     install.broken(
         object,
         &replace("clientConfig/service/port", json!(1)),
-        &["error service: Service podgate-system/podgate: the webhooks call port 1, and it has ", reached],
+        &[
+            "error service: Service podgate-system/podgate: the webhooks call port 1, and it has ",
+            reached,
+        ],
     );
     install.broken(
         object,
         &replace("clientConfig/service/name", json!("gone")),
-        &["error service: Service podgate-system/gone: it is not there", reached],
+        &[
+            "error service: Service podgate-system/gone: it is not there",
+            reached,
+        ],
     );
     install.broken(
         object,
         &replace("clientConfig/caBundle", json!(ca(&[]))),
-        &[&format!("{reached} \"gate.podgate.dev\": failed to call webhook: ")],
+        &[&format!(
+            "{reached} \"gate.podgate.dev\": failed to call webhook: "
+        )],
     );
     let expired = [(2020, 2021)];
     install.broken(
@@ -265,13 +314,20 @@ fn a_registration_with_a_hole_is_named() {
 
     install.broken(
         object,
-        &add("objectSelector", json!({"matchExpressions": [{"key": "skip", "operator": "DoesNotExist"}]})),
-        &[&format!("error opt-outs: {gate}: objectSelector selects by skip")],
+        &add(
+            "objectSelector",
+            json!({"matchExpressions": [{"key": "skip", "operator": "DoesNotExist"}]}),
+        ),
+        &[&format!(
+            "error opt-outs: {gate}: objectSelector selects by skip"
+        )],
     );
     install.broken(
         object,
         &add("failurePolicy", json!("Ignore")),
-        &[&format!("error failure-policy: {gate}: failurePolicy is Ignore")],
+        &[&format!(
+            "error failure-policy: {gate}: failurePolicy is Ignore"
+        )],
     );
     // Not asked about the namespace of the canary: a Pod that breaks policies gets in.
     install.broken(
@@ -289,7 +345,12 @@ fn a_second_copy_is_named() {
     let Some(install) = install() else { return };
     let kubectl = install.cluster.kubectl();
     let mut copy = kubectl
-        .run(&["get", "mutatingwebhookconfiguration", "podgate", "--output=json"])
+        .run(&[
+            "get",
+            "mutatingwebhookconfiguration",
+            "podgate",
+            "--output=json",
+        ])
         .json();
     copy["metadata"] = json!({"name": "podgate-old"});
     create(kubectl, &copy);
@@ -314,12 +375,23 @@ fn a_gate_that_is_down_is_named() {
 
     assert_eq!(seen.status, Some(1), "{:#?}", seen.lines());
     let found = seen.diagnosis["observations"].as_array().unwrap();
-    let reached = found.iter().find(|it| it["check"] == "reachability").unwrap();
+    let reached = found
+        .iter()
+        .find(|it| it["check"] == "reachability")
+        .unwrap();
     assert!(
-        reached["what"].as_str().unwrap().ends_with("connect: connection refused"),
+        reached["what"]
+            .as_str()
+            .unwrap()
+            .ends_with("connect: connection refused"),
         "{reached}"
     );
-    assert!(reached["fix"].as_str().unwrap().starts_with("nobody listens there"));
+    assert!(
+        reached["fix"]
+            .as_str()
+            .unwrap()
+            .starts_with("nobody listens there")
+    );
     install.await_health();
 }
 
@@ -334,10 +406,19 @@ fn whoever_may_not_look_hears_which_rights_are_missing() {
     assert_eq!(
         seen.lines().iter().find(is_fine),
         // Everybody may ask for the version.
-        Some(&seen.lines().into_iter().find(|it| it.starts_with("ok api-server: ")).unwrap())
+        Some(
+            &seen
+                .lines()
+                .into_iter()
+                .find(|it| it.starts_with("ok api-server: "))
+                .unwrap()
+        )
     );
     let rights = seen.lines();
-    let rights = rights.iter().find(|it| it.starts_with("unknown own-rights: you: ")).unwrap();
+    let rights = rights
+        .iter()
+        .find(|it| it.starts_with("unknown own-rights: you: "))
+        .unwrap();
     for right in [
         "list validatingwebhookconfigurations.admissionregistration.k8s.io",
         "get services in podgate-system",
@@ -350,7 +431,9 @@ fn whoever_may_not_look_hears_which_rights_are_missing() {
     }
 
     let kubectl = install.cluster.kubectl();
-    kubectl.run(&["apply", "-f", "manifests/doctor-rbac.yaml"]).expect_success();
+    kubectl
+        .run(&["apply", "-f", "manifests/doctor-rbac.yaml"])
+        .expect_success();
     for (kind, namespace) in [
         ("clusterrolebinding", None),
         ("rolebinding", Some(NAMESPACE)),
@@ -365,7 +448,9 @@ fn whoever_may_not_look_hears_which_rights_are_missing() {
         arguments.extend(namespace.iter().flat_map(|it| ["--namespace", it]));
         kubectl.run(&arguments).expect_success();
     }
-    await_until("the doctor may look", || Seen::of(&kubeconfig, &BLIND).status == Some(0));
+    await_until("the doctor may look", || {
+        Seen::of(&kubeconfig, &BLIND).status == Some(0)
+    });
     let seen = Seen::of(&kubeconfig, &[]);
     assert!(seen.has("ok own-rights: you: "), "{:#?}", seen.lines());
 }
@@ -378,7 +463,10 @@ fn a_wrong_call_is_said_before_the_cluster_is_asked() {
     let output = run(nowhere, &[]);
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(text.starts_with("error: cannot use the kubeconfig \"no/such/kubeconfig\""), "{text}");
+    assert!(
+        text.starts_with("error: cannot use the kubeconfig \"no/such/kubeconfig\""),
+        "{text}"
+    );
 }
 
 /// The base64 of a CA that nobody knows, of these years.

@@ -84,7 +84,9 @@ pub fn cluster() -> Option<&'static Cluster> {
 
 /// As [`cluster`], for tests that would be in the way of others: they share the control plane that is kept there.
 #[track_caller]
-pub fn cluster_in(kept: &'static OnceLock<Result<Cluster, ClusterError>>) -> Option<&'static Cluster> {
+pub fn cluster_in(
+    kept: &'static OnceLock<Result<Cluster, ClusterError>>,
+) -> Option<&'static Cluster> {
     match kept.get_or_init(Cluster::start) {
         Ok(cluster) => Some(cluster),
         Err(ClusterError::Assets(reason @ AssetsError::NoGo)) if !in_ci() => {

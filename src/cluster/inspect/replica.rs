@@ -236,3 +236,94 @@ impl ServerCertVerifier for TakeEveryCertificate {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use http::{Request, Response};
+    use kube::Client;
+    use serde_json::json;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::{ServerConfig, pki_types::PrivateKeyDer};
+
+    use super::*;
+
+    fn pod() -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {"name": "podgate-1", "namespace": "podgate-system"},
+            "spec": {"containers": [{"name": "podgate", "ports": [
+                {"name": "webhook", "containerPort": 9443}, {"name": "admin", "containerPort": 9444},
+            ]}]},
+        }))
+        .unwrap()
+    }
+
+    /// What is read of a Pod's second port when the API server answers like this.
+    async fn read(status: u16, body: &'static str) -> Fact<String> {
+        let service = tower::service_fn(move |request: Request<Body>| async move {
+            let path = request.uri().path();
+            let proxy =
+                "/api/v1/namespaces/podgate%2Dsystem/pods/http:podgate%2D1:9444/proxy/readyz";
+            assert_eq!(path.replace('-', "%2D"), proxy.replace('-', "%2D"));
+            let body = Body::from(body.as_bytes().to_vec());
+            Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap())
+        });
+        let inspector = Inspector {
+            client: Client::new(service, "default"),
+            limit: Duration::from_secs(5),
+        };
+        inspector.admin(&pod(), "readyz?verbose").await
+    }
+
+    #[tokio::test]
+    async fn an_unready_replica_answers_and_an_api_server_that_does_not_reach_it_is_told_apart() {
+        let unready = "[-]policies failed: none\nreadyz check failed\n";
+        assert_eq!(read(503, unready).await, Ok(unready.to_owned()));
+        let status = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"address not allowed","reason":"BadRequest","code":400}"#;
+        let failed = Unread::Failed("address not allowed".to_owned());
+        assert_eq!(read(400, status).await, Err(failed));
+        let forbidden = Unread::Forbidden("get pods/proxy in podgate-system".to_owned());
+        assert_eq!(read(403, status).await, Err(forbidden));
+    }
+
+    #[tokio::test]
+    async fn any_certificate_is_taken_and_a_peer_without_tls_is_an_error() {
+        let pair =
+            rcgen::generate_simple_self_signed(vec!["elsewhere.example".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![pair.cert.der().clone()], key)
+            .unwrap();
+        let (ours, theirs) = tokio::io::duplex(16 * 1024);
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (seen, _) = tokio::join!(
+            presented(ours, "podgate.podgate-system.svc"),
+            acceptor.accept(theirs)
+        );
+        assert_eq!(seen, Ok(vec![pair.cert.der().clone()]));
+
+        let (ours, theirs) = tokio::io::duplex(1024);
+        drop(theirs);
+        let error = presented(ours, "podgate.podgate-system.svc")
+            .await
+            .unwrap_err();
+        assert!(error.starts_with("no TLS handshake: "), "{error}");
+    }
+
+    #[test]
+    fn the_port_is_the_one_that_the_service_leads_to() {
+        let spec = |port: serde_json::Value| -> ServiceSpec {
+            serde_json::from_value(json!({"ports": [{"port": 443, "targetPort": port}]})).unwrap()
+        };
+        assert_eq!(webhook_port(&pod(), Some(&spec(json!("webhook")))), 9443);
+        assert_eq!(webhook_port(&pod(), Some(&spec(json!(7000)))), 7000);
+        assert_eq!(webhook_port(&pod(), None), 9443);
+        assert_eq!(webhook_port(&Pod::default(), None), WEBHOOK_PORT);
+    }
+}
