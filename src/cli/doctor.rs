@@ -165,7 +165,7 @@ fn diagnose(args: DoctorArgs) -> Result<ExitCode, String> {
         let client = connect_as_kubectl(kubeconfig.as_deref(), context.as_deref())
             .await
             .map_err(|error| format!("error: {error}"))?;
-        Ok::<_, String>(inspect(client, names, reach).await)
+        Ok::<_, String>(Box::pin(inspect(client, names, reach)).await)
     })?;
     let observations = examine(&snapshot, set.as_ref());
     let diagnosis = Diagnosis::new(&namespace, &skip, observations);

@@ -163,12 +163,12 @@ impl Inspector {
     /// The Services that podgate's webhooks name, and podgate's own if they name none.
     async fn callees(&self, snapshot: &Snapshot) -> BTreeMap<(String, String), Callee> {
         let names = &snapshot.names;
-        let named = snapshot.own_webhooks().filter_map(|(_, webhook)| {
+        let called = snapshot.own_webhooks().filter_map(|(_, webhook)| {
             let service = webhook.client_config.service.as_ref()?;
             Some((service.namespace.clone(), service.name.clone()))
         });
         let own = (names.namespace.clone(), names.service.clone());
-        let mut keys: Vec<(String, String)> = named.chain([own]).collect();
+        let mut keys: Vec<(String, String)> = called.chain([own]).collect();
         keys.sort();
         keys.dedup();
         let mut callees = BTreeMap::new();

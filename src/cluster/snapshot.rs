@@ -211,7 +211,6 @@ impl Default for Names {
 
 impl Snapshot {
     /// All configurations of that sort, and the name that podgate's should have.
-    #[must_use]
     pub fn registered(&self, sort: Sort) -> (&Fact<Vec<Configuration>>, &str) {
         match sort {
             Sort::Validating => (&self.validating, &self.names.validating),

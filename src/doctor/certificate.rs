@@ -209,11 +209,13 @@ fn verify(
     let name = ServerName::try_from(name).map_err(|_| unknown())?;
     let since_epoch = Duration::from_secs(u64::try_from(now).unwrap_or_default());
     let now = UnixTime::since_unix_epoch(since_epoch);
-    let verified = verifier.verify_server_cert(leaf, intermediates, &name, &[], now);
-    verified.map(|_| ())
+    verifier
+        .verify_server_cert(leaf, intermediates, &name, &[], now)
+        .map(|_| ())
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::super::testing::{Authority, Case, NOW, cases};
     use super::*;
@@ -259,7 +261,7 @@ mod tests {
                     bundle(
                         it,
                         &Authority::new("early", NOW + DAY, NOW + 90 * DAY).pem(),
-                    )
+                    );
                 },
                 &format!(
                     "error ca-bundle: {gate}: no CA of its caBundle is in force: one is not in force before "
@@ -274,7 +276,7 @@ mod tests {
                     bundle(
                         it,
                         &Authority::new("foreign", NOW - DAY, NOW + 90 * DAY).pem(),
-                    )
+                    );
                 },
                 &format!(
                     "error served-certificate: {pod}: its certificate was not signed by a CA of the caBundle (its issuer: CN=podgate)"
@@ -319,7 +321,7 @@ mod tests {
             Case::new(
                 |it| {
                     it.replicas.as_mut().unwrap()[0].certificates =
-                        Err(Unread::TimedOut(Duration::from_secs(1)))
+                        Err(Unread::TimedOut(Duration::from_secs(1)));
                 },
                 &format!(
                     "unknown served-certificate: {pod}: cannot be looked at: no answer within 1s"

@@ -82,6 +82,7 @@ fn is_podgate(configuration: &Configuration) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::super::testing::{Case, cases};
     use crate::cluster::snapshot::Snapshot;
@@ -118,7 +119,7 @@ mod tests {
             ),
             Case::new(
                 copy("kyverno-resource-validating-webhook-cfg", |it| {
-                    it.webhooks.clear()
+                    it.webhooks.clear();
                 }),
                 "note copies: webhooks: others judge Pods too: kyverno-resource-validating-webhook-cfg",
             ),

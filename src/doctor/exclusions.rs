@@ -236,6 +236,7 @@ fn namespaces(case: &Case<'_>, sort: Sort, place: &str, seen: &mut Vec<Observati
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use k8s_openapi::api::admissionregistration::v1::MatchCondition;
     use serde_json::json;
@@ -257,7 +258,7 @@ mod tests {
                 |it| {
                     it.object_selector = Some(from(
                         &json!({"matchExpressions": [{"key": "skip", "operator": "DoesNotExist"}]}),
-                    ))
+                    ));
                 },
                 &format!("error opt-outs: {gate}: objectSelector selects by skip"),
             ),

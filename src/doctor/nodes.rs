@@ -9,6 +9,7 @@ use super::versions::{injected, minor};
 use super::{Case, named, unread};
 use crate::control::AnyInjection;
 use crate::output::diagnosis::Observation;
+use crate::policy::PolicySet;
 
 pub(super) const INJECTIONS: &str = "node-features";
 
@@ -155,7 +156,7 @@ fn user_namespaces(nodes: &[&Node], seen: &mut Vec<Observation>) {
 }
 
 fn runtime_classes(case: &Case<'_>, seen: &mut Vec<Observation>) {
-    let policies = case.set.into_iter().flat_map(|it| it.policies());
+    let policies = case.set.into_iter().flat_map(PolicySet::policies);
     let wanted = policies.flat_map(|policy| {
         policy.injections.iter().filter_map(|(_, it)| match it {
             AnyInjection::InjectRuntimeClass(it) => Some((policy.name.as_str(), it.0.as_str())),
@@ -181,6 +182,7 @@ fn runtime_classes(case: &Case<'_>, seen: &mut Vec<Observation>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::collections::BTreeMap;
 

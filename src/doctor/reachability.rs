@@ -178,6 +178,7 @@ fn first_line(message: &str) -> &str {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::super::testing::{Case, cases};
     use super::*;

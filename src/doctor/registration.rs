@@ -164,6 +164,7 @@ fn patch(case: &Case<'_>, sort: Sort, webhook: &MutatingWebhook, json: &str) -> 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::super::testing::{Case, cases};
 

@@ -272,6 +272,7 @@ fn images(namespace: &str, replicas: &[Replica]) -> Observation {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::super::testing::{Case, cases};
     use super::*;
@@ -335,7 +336,7 @@ mod tests {
                         .status
                         .as_mut()
                         .unwrap()
-                        .disruptions_allowed = Some(0)
+                        .disruptions_allowed = Some(0);
                 },
                 "warning spread: PodDisruptionBudgets in podgate-system: podgate allows no disruption now",
             ),
@@ -344,13 +345,13 @@ mod tests {
                     it.readiness = Ok(
                         "[+]policies ok\n[-]certificate failed: it expired\nreadyz check failed\n"
                             .to_owned(),
-                    )
+                    );
                 }),
                 &format!("error readiness: {pod}: certificate failed: it expired"),
             ),
             Case::new(
                 first(|it| {
-                    it.readiness = Ok("[+]namespaces ok: 3 known, but the watch fails and they may be out of date: x\n".to_owned())
+                    it.readiness = Ok("[+]namespaces ok: 3 known, but the watch fails and they may be out of date: x\n".to_owned());
                 }),
                 &format!("warning readiness: {pod}: namespaces ok: 3 known, but the watch fails"),
             ),
@@ -365,7 +366,7 @@ mod tests {
             Case::new(
                 first(|it| {
                     it.pod.spec.as_mut().unwrap().containers[0].image =
-                        Some("podgate:0.0.9".to_owned())
+                        Some("podgate:0.0.9".to_owned());
                 }),
                 &format!(
                     "warning images: {pods}: they run different versions: podgate:0.0.9 (podgate-1); podgate:0.1.0 (podgate-2)"

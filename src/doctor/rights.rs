@@ -103,6 +103,7 @@ fn own(case: &Case<'_>, seen: &mut Vec<Observation>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::super::testing::{Case, cases};
     use crate::cluster::snapshot::{Need, Snapshot, Unread};
@@ -143,7 +144,7 @@ mod tests {
             Case::new(
                 |it| {
                     it.gate_rights[0].2 =
-                        Err(Unread::Forbidden("create subjectaccessreviews".to_owned()))
+                        Err(Unread::Forbidden("create subjectaccessreviews".to_owned()));
                 },
                 &format!(
                     "unknown gate-rights: {account}: cannot be looked at: you may not create subjectaccessreviews"

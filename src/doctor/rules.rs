@@ -224,6 +224,7 @@ fn has_resource(rule: &RuleWithOperations, resource: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::super::testing::{Case, cases};
 

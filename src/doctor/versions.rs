@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Case, named, unread};
 use crate::output::diagnosis::Observation;
+use crate::policy::PolicySet;
 use crate::policy::level::Version;
 
 pub(super) const API_SERVER: &str = "api-server";
@@ -49,7 +50,7 @@ pub(super) fn minor(version: &str) -> Option<usize> {
 
 /// What the policies inject, each once.
 pub(super) fn injected(case: &Case<'_>) -> Vec<&'static str> {
-    let policies = case.set.into_iter().flat_map(|it| it.policies());
+    let policies = case.set.into_iter().flat_map(PolicySet::policies);
     let mut names: Vec<&'static str> = policies
         .flat_map(|it| &it.injections)
         .map(|(_, it)| it.name())
@@ -172,6 +173,7 @@ fn kubelets(case: &Case<'_>, api_server: Option<usize>, seen: &mut Vec<Observati
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::super::testing::{Case, cases, inject, kubelet};
     use super::minor;

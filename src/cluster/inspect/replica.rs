@@ -51,12 +51,13 @@ impl Inspector {
             Some(why) => Some(Unread::Impossible(why.to_owned())),
             None => None,
         };
-        let (readiness, metrics) = match left_out(reach.health) {
-            Some(why) => (Err(why.clone()), Err(why)),
-            None => tokio::join!(
+        let (readiness, metrics) = if let Some(why) = left_out(reach.health) {
+            (Err(why.clone()), Err(why))
+        } else {
+            tokio::join!(
                 self.admin(&pod, "readyz?verbose"),
                 self.admin(&pod, "metrics")
-            ),
+            )
         };
         let certificates = match left_out(reach.certificates) {
             Some(why) => Err(why),
