@@ -209,19 +209,16 @@ impl Inspector {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let right = format!("list pods in {namespace}");
         let pods = self.list(api.clone(), params, &right).await?;
-        let mut replicas = Vec::with_capacity(pods.len());
-        for pod in pods {
+        // Evicted ones stay in the list for long, and are nobody's replica any more.
+        let is_over = |pod: &Pod| {
             let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
-            // Evicted ones stay in the list for long, and are nobody's replica any more.
-            if matches!(phase, Some("Succeeded" | "Failed")) {
-                continue;
-            }
-            replicas.push(
-                self.replica(&api, pod, service.as_ref(), snapshot, reach)
-                    .await,
-            );
-        }
-        Ok(replicas)
+            matches!(phase, Some("Succeeded" | "Failed"))
+        };
+        let asked = pods
+            .into_iter()
+            .filter(|it| !is_over(it))
+            .map(|pod| self.replica(&api, pod, service.as_ref(), snapshot, reach));
+        Ok(futures_util::future::join_all(asked).await)
     }
 
     async fn runtime_classes(&self) -> Fact<Vec<String>> {

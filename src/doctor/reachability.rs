@@ -67,21 +67,65 @@ fn place(case: &Case<'_>) -> String {
     )
 }
 
+/// Who answered for the API server.
+enum Voice<'m> {
+    /// podgate was asked, and said no.
+    Denied,
+    /// podgate could not be asked.
+    Unasked,
+    /// Somebody else refused the Pod.
+    Other(&'m str),
+}
+
+fn voice<'m>(case: &Case<'_>, message: &'m str) -> Voice<'m> {
+    let is_own = |phrase: &str| {
+        let rest = message.split_once(phrase).map(|(_, rest)| rest);
+        let name = rest.and_then(|it| it.trim_start().strip_prefix('"')?.split('"').next());
+        let mut own = case.snapshot.own_webhooks();
+        name.is_some_and(|name| own.any(|(_, it)| it.name == name))
+    };
+    if is_own(FAILED) {
+        Voice::Unasked
+    } else if message.starts_with(DENIED) && is_own(DENIED) {
+        Voice::Denied
+    } else {
+        Voice::Other(first_line(message))
+    }
+}
+
 fn reached(case: &Case<'_>, answer: &Fact<Answer>) -> Observation {
     let place = place(case);
-    match answer {
-        Err(why) => unread(REACHED, place, why),
-        Ok(Answer::Admitted) => Observation::ok(REACHED, place, "the API server has an answer"),
-        Ok(Answer::Refused(_, message)) if message.contains(FAILED) => failed(REACHED, place, message),
-        Ok(Answer::Refused(_, message)) if message.starts_with(DENIED) => {
-            Observation::note(REACHED, place, format!("a Pod that fulfils restricted is rejected: {}", first_line(message)))
-                .why("the webhooks answer, and policies ask for more than restricted, or another webhook does")
+    let (code, message) = match answer {
+        Err(why) => return unread(REACHED, place, why),
+        Ok(Answer::Admitted) if is_judged(case) == Some(false) => {
+            return Observation::note(
+                REACHED,
+                place,
+                "it is let in, and podgate is not asked there",
+            )
+            .fix("choose a namespace that is judged, with --canary-namespace");
         }
-        Ok(Answer::Refused(code, message)) => {
-            let what = format!("refused before podgate was asked, with {code}: {}", first_line(message));
-            Observation::unknown(REACHED, place, what)
-                .fix("choose a namespace where Pods can be created, with --canary-namespace")
+        Ok(Answer::Admitted) => {
+            return Observation::ok(REACHED, place, "the API server has an answer");
         }
+        Ok(Answer::Refused(code, message)) => (code, message),
+    };
+    match voice(case, message) {
+        Voice::Unasked => failed(REACHED, place, message),
+        Voice::Denied => {
+            let what = format!(
+                "a Pod that fulfils restricted is rejected: {}",
+                first_line(message)
+            );
+            Observation::note(REACHED, place, what)
+                .why("the webhooks answer, and policies ask for more than restricted does")
+        }
+        Voice::Other(line) => Observation::unknown(
+            REACHED,
+            place,
+            format!("refused by somebody else, with {code}: {line}"),
+        )
+        .fix("choose a namespace where such Pods can be created, with --canary-namespace"),
     }
 }
 
@@ -98,33 +142,33 @@ fn failed(check: &'static str, place: String, message: &str) -> Observation {
 /// What the policies say of the bad Pod must be what happens to it.
 fn enforced(case: &Case<'_>, answer: &Fact<Answer>) -> Observation {
     let place = place(case);
-    let expected = expected(case);
-    match (answer, expected) {
-        (Err(why), _) => unread(ENFORCED, place, why),
-        (Ok(Answer::Refused(_, message)), _) if message.contains(FAILED) => {
-            Observation::note(ENFORCED, place, "not let in, as podgate cannot be asked")
-        }
-        (Ok(Answer::Refused(_, message)), _) if message.starts_with(DENIED) => {
-            Observation::ok(ENFORCED, place, "a Pod with hostPID is rejected")
-        }
-        (Ok(Answer::Refused(code, message)), _) => {
-            let what = format!("refused by somebody else, with {code}: {}", first_line(message));
-            Observation::note(ENFORCED, place, what)
-                .why("whether podgate rejects a Pod with hostPID can be seen only where nobody else does")
-                .fix("choose another namespace with --canary-namespace")
-        }
-        (Ok(Answer::Admitted), Ok(true)) => {
-            Observation::error(ENFORCED, place, "a Pod with hostPID is let in, and the policies reject it")
+    match answer {
+        Err(why) => unread(ENFORCED, place, why),
+        Ok(Answer::Refused(code, message)) => match voice(case, message) {
+            Voice::Unasked => Observation::note(ENFORCED, place, "not let in, as podgate cannot be asked"),
+            Voice::Denied => Observation::ok(ENFORCED, place, "a Pod with hostPID is rejected"),
+            Voice::Other(line) => {
+                Observation::note(ENFORCED, place, format!("refused by somebody else, with {code}: {line}"))
+                    .why("whether podgate rejects a Pod with hostPID can be seen only where nobody else does")
+                    .fix("choose another namespace with --canary-namespace")
+            }
+        },
+        Ok(Answer::Admitted) => match expected(case) {
+            Err(why) => unread(ENFORCED, place, &why),
+            Ok(true) => Observation::error(ENFORCED, place, "a Pod with hostPID is let in, and the policies reject it")
                 .why("the webhooks are not asked, or replicas judge by other policies: Pods get in unchecked")
-                .fix("see above how the webhooks are registered, and below which policies replicas have")
-        }
-        (Ok(Answer::Admitted), Ok(false)) => {
-            Observation::note(ENFORCED, place, "a Pod with hostPID is let in, as the policies say")
+                .fix("see above how the webhooks are registered, and below which policies replicas have"),
+            Ok(false) => Observation::note(ENFORCED, place, "a Pod with hostPID is let in, as the policies say")
                 .why("that the webhook is asked at all cannot be seen where it rejects nothing")
-                .fix("choose a namespace where policies enforce something, with --canary-namespace")
-        }
-        (Ok(Answer::Admitted), Err(why)) => unread(ENFORCED, place, &why),
+                .fix("choose a namespace where policies enforce something, with --canary-namespace"),
+        },
     }
+}
+
+/// True if podgate is asked about Pods in the namespace of the canaries; nothing if that is not known.
+fn is_judged(case: &Case<'_>) -> Option<bool> {
+    let labels = exclusions::labels_of(case, &case.snapshot.names.canary)?;
+    Some(exclusions::is_judged(case, Sort::Validating, labels))
 }
 
 /// True if the policies reject the bad Pod there.
@@ -188,50 +232,52 @@ mod tests {
         move |it| it.canaries[at].answer = answer.clone()
     }
 
-    fn refused(message: &str) -> Fact<Answer> {
-        Ok(Answer::Refused(500, message.to_owned()))
+    fn refused(at: usize, message: &str) -> impl Fn(&mut Snapshot) + use<> {
+        answer(at, Ok(Answer::Refused(500, message.to_owned())))
     }
 
     #[test]
     fn an_answer_that_does_not_come_is_explained() {
         let at = "dry run of a Pod in namespace default";
         let failed = "Internal error occurred: failed calling webhook \"gate.podgate.dev\": failed to call webhook: Post \"https://x\": ";
-        let cases_of: Vec<Case> = [
+        let causes = [
             "dial tcp 127.0.0.1:1: connect: connection refused",
             "tls: failed to verify certificate: x509: certificate signed by unknown authority",
             "odd",
-        ]
-        .into_iter()
-        .map(|cause| {
+        ];
+        for cause in causes {
             let message = format!("{failed}{cause}");
-            Case::new(
-                answer(0, refused(&message)),
-                &format!("error reachability: {at}: {message}"),
-            )
-        })
-        .collect();
-        cases(&cases_of);
+            let expected = format!("error reachability: {at}: {message}");
+            cases(&[Case::new(refused(0, &message), &expected)]);
+        }
+        let denied = "admission webhook \"gate.podgate.dev\" denied the request: no";
+        let other = "admission webhook \"validate.kyverno.svc-fail\" denied the request: no";
         cases(&[
             Case::new(
-                answer(
-                    0,
-                    refused(
-                        "admission webhook \"gate.podgate.dev\" denied the request: no\nand more",
-                    ),
-                ),
+                refused(0, &format!("{denied}\nand more")),
                 &format!(
-                    "note reachability: {at}: a Pod that fulfils restricted is rejected: admission webhook \"gate.podgate.dev\" denied the request: no"
+                    "note reachability: {at}: a Pod that fulfils restricted is rejected: {denied}"
                 ),
             ),
             Case::new(
-                answer(0, refused("namespaces \"default\" not found")),
-                &format!("unknown reachability: {at}: refused before podgate was asked"),
+                refused(0, "namespaces \"default\" not found"),
+                &format!(
+                    "unknown reachability: {at}: refused by somebody else, with 500: namespaces"
+                ),
+            ),
+            Case::new(
+                refused(0, other),
+                &format!("unknown reachability: {at}: refused by somebody else, with 500: {other}"),
             ),
             Case::new(
                 answer(0, Err(Unread::Forbidden("create pods".to_owned()))),
                 &format!(
                     "unknown reachability: {at}: cannot be looked at: you may not create pods"
                 ),
+            ),
+            Case::new(
+                |it| it.names.canary = "kube-system".to_owned(),
+                "note reachability: dry run of a Pod in namespace kube-system: it is let in, and podgate is not asked there",
             ),
             Case::new(
                 answer(1, Ok(Answer::Admitted)),
@@ -249,11 +295,15 @@ mod tests {
                 ),
             ),
             Case::new(
-                answer(1, refused("pods \"x\" is forbidden: violates PodSecurity")),
+                refused(1, "pods \"x\" is forbidden: violates PodSecurity"),
                 &format!("note enforcement: {at}: refused by somebody else"),
             ),
             Case::new(
-                answer(1, refused(failed)),
+                refused(1, other),
+                &format!("note enforcement: {at}: refused by somebody else"),
+            ),
+            Case::new(
+                refused(1, failed),
                 &format!("note enforcement: {at}: not let in"),
             ),
         ]);

@@ -19,6 +19,8 @@ pub(super) const IMAGES: &str = "images";
 const FAILED: &str = "[-]";
 /// How podgate says there that it does not hear of namespaces any more, and stays ready.
 const STALE: &str = "may be out of date";
+/// Why a container waits that is being started.
+const STARTING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
 pub(super) fn check(case: &Case<'_>, seen: &mut Vec<Observation>) {
     let names = &case.snapshot.names;
@@ -187,17 +189,21 @@ fn readiness(place: &str, replica: &Replica, seen: &mut Vec<Observation>) {
     let status = replica.pod.status.clone().unwrap_or_default();
     let waiting = status.container_statuses.iter().flatten().find_map(|it| {
         let waiting = it.state.as_ref()?.waiting.as_ref()?;
-        let message = waiting.message.as_deref().unwrap_or_default();
-        Some(format!(
-            "{} {message}",
-            waiting.reason.as_deref().unwrap_or_default()
-        ))
+        let reason = waiting.reason.clone().unwrap_or_default();
+        Some((reason, waiting.message.clone().unwrap_or_default()))
     });
-    if let Some(waiting) = waiting {
+    if let Some((reason, message)) = waiting {
         let name = replica.pod.name_any();
         let namespace = replica.pod.namespace().unwrap_or_default();
+        let what = format!("it has not started: {reason} {message}");
+        // Every Pod goes through these; one that stays there waits for a volume or an image.
+        let observation = if STARTING.contains(&reason.as_str()) {
+            Observation::warning(READINESS, place, what.trim_end())
+        } else {
+            Observation::error(READINESS, place, what.trim_end())
+        };
         seen.push(
-            Observation::error(READINESS, place, format!("it does not start: {waiting}"))
+            observation
                 .why("it answers nothing")
                 .command(format!("kubectl describe pod {name} -n {namespace}")),
         );
@@ -274,7 +280,9 @@ fn images(namespace: &str, replicas: &[Replica]) -> Observation {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use super::super::testing::{Case, cases};
+    use serde_json::json;
+
+    use super::super::testing::{Case, cases, from};
     use super::*;
     use crate::cluster::snapshot::Snapshot;
 
@@ -286,6 +294,12 @@ mod tests {
             status.ready_replicas = Some(ready);
             status.updated_replicas = Some(updated);
         }
+    }
+
+    fn wait(replica: &mut Replica, reason: &str) {
+        let status = json!([{"name": "podgate", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": reason}}}]);
+        replica.pod.status.as_mut().unwrap().container_statuses = from(&status);
     }
 
     fn first(change: impl Fn(&mut Replica)) -> impl Fn(&mut Snapshot) {

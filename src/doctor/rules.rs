@@ -28,29 +28,21 @@ const LIFELINES: [(&str, &str); 11] = [
     ),
 ];
 
-/// One thing that is to be sent.
+/// Something that is to be sent.
 struct Needed {
     group: &'static str,
     resource: &'static str,
     operation: &'static str,
 }
 
-/// What is lost where something is not sent.
-const PODS: &str = "such Pods are let in unchecked";
-const WORKLOADS: &str =
-    "who writes a template hears nothing; only its controller is told, when its Pods are rejected";
-const LABELS: &str = "namespaces with Pod Security labels that mean nothing are accepted";
-const INJECTIONS: &str = "nothing is injected there";
+/// What belongs together, and what is lost where some of it is not sent.
+struct Need {
+    severity: fn(&'static str, String, String) -> Observation,
+    lost: &'static str,
+    needed: Vec<Needed>,
+}
 
 pub(super) fn check(case: &Case<'_>, seen: &mut Vec<Observation>) {
-    let pods = |operations: &[(&'static str, &'static str)]| -> Vec<Needed> {
-        let needed = operations.iter().map(|&(resource, operation)| Needed {
-            group: "",
-            resource,
-            operation,
-        });
-        needed.collect()
-    };
     for sort in Sort::ALL {
         let (all, name) = case.snapshot.registered(sort);
         let place = format!("{} {name}", sort.kind());
@@ -61,65 +53,71 @@ pub(super) fn check(case: &Case<'_>, seen: &mut Vec<Observation>) {
         let Some(own) = case.snapshot.own(sort) else {
             continue;
         };
-        let rules: Vec<&RuleWithOperations> = own
-            .webhooks
-            .iter()
-            .flat_map(|it| it.rules.iter().flatten())
-            .collect();
+        let rules = own.webhooks.iter().flat_map(|it| it.rules.iter().flatten());
+        let rules = Rules(rules.collect());
         let before = seen.len();
-        let ask = Ask {
-            place: &place,
-            rules: &rules,
-        };
-        match sort {
-            Sort::Validating => {
-                let needed = [
-                    ("pods", "CREATE"),
-                    ("pods", "UPDATE"),
-                    ("pods/ephemeralcontainers", "UPDATE"),
-                    ("pods/resize", "UPDATE"),
-                ];
-                seen.extend(
-                    ask.missing(&pods(&needed), PODS)
-                        .map(|(what, why)| Observation::error(RULES, &*place, what).why(why))
-                        .map(with_fix),
-                );
-                seen.extend(
-                    ask.missing(&workloads(), WORKLOADS)
-                        .map(|(what, why)| Observation::warning(RULES, &*place, what).why(why))
-                        .map(with_fix),
-                );
-                if case.labels_count() {
-                    let needed = pods(&[("namespaces", "CREATE"), ("namespaces", "UPDATE")]);
-                    seen.extend(
-                        ask.missing(&needed, LABELS)
-                            .map(|(what, why)| Observation::warning(RULES, &*place, what).why(why))
-                            .map(with_fix),
-                    );
-                }
-            }
-            Sort::Mutating => {
-                let needed = pods(&[("pods", "CREATE"), ("pods/ephemeralcontainers", "UPDATE")]);
-                seen.extend(
-                    ask.missing(&needed, INJECTIONS)
-                        .map(|(what, why)| Observation::warning(RULES, &*place, what).why(why))
-                        .map(with_fix),
-                );
+        for need in needs(case, sort) {
+            let missing = need.needed.iter().filter(|it| !rules.send(it));
+            let missing: Vec<String> = missing
+                .map(|it| format!("{} of {}", it.operation, it.resource))
+                .collect();
+            if !missing.is_empty() {
+                let what = format!("not sent to podgate: {}", named(&missing));
+                let observation = (need.severity)(RULES, place.clone(), what);
+                let fix = "register the rules of manifests/webhooks.yaml";
+                seen.push(observation.why(need.lost).fix(fix));
             }
         }
         if seen.len() == before {
-            seen.push(Observation::ok(
-                RULES,
-                &*place,
-                "all that podgate judges is sent to it",
-            ));
+            let what = "all that podgate judges is sent to it";
+            seen.push(Observation::ok(RULES, &*place, what));
         }
-        seen.push(ask.too_wide());
+        seen.push(rules.too_wide(&place));
     }
 }
 
-fn with_fix(observation: Observation) -> Observation {
-    observation.fix("register the rules of manifests/webhooks.yaml")
+/// What is to be sent to webhooks of that sort.
+fn needs(case: &Case<'_>, sort: Sort) -> Vec<Need> {
+    let core = |operations: &[(&'static str, &'static str)]| {
+        let needed = operations.iter().map(|&(resource, operation)| Needed {
+            group: "",
+            resource,
+            operation,
+        });
+        needed.collect()
+    };
+    if sort == Sort::Mutating {
+        return vec![Need {
+            severity: Observation::warning,
+            lost: "nothing is injected there",
+            needed: core(&[("pods", "CREATE"), ("pods/ephemeralcontainers", "UPDATE")]),
+        }];
+    }
+    let mut needs = vec![
+        Need {
+            severity: Observation::error,
+            lost: "such Pods are let in unchecked",
+            needed: core(&[
+                ("pods", "CREATE"),
+                ("pods", "UPDATE"),
+                ("pods/ephemeralcontainers", "UPDATE"),
+                ("pods/resize", "UPDATE"),
+            ]),
+        },
+        Need {
+            severity: Observation::warning,
+            lost: "who writes a template hears nothing; only its controller is told, when its Pods are rejected",
+            needed: workloads(),
+        },
+    ];
+    if case.labels_count() {
+        needs.push(Need {
+            severity: Observation::warning,
+            lost: "namespaces with Pod Security labels that mean nothing are accepted",
+            needed: core(&[("namespaces", "CREATE"), ("namespaces", "UPDATE")]),
+        });
+    }
+    needs
 }
 
 fn workloads() -> Vec<Needed> {
@@ -144,28 +142,13 @@ fn workloads() -> Vec<Needed> {
 }
 
 /// The rules of one configuration.
-struct Ask<'r> {
-    place: &'r str,
-    rules: &'r [&'r RuleWithOperations],
-}
+struct Rules<'r>(Vec<&'r RuleWithOperations>);
 
-// === impl Ask ===
+// === impl Rules ===
 
-impl Ask<'_> {
-    /// What of this is not sent, in a sentence, and what is lost.
-    fn missing(&self, needed: &[Needed], lost: &'static str) -> Option<(String, &'static str)> {
-        let missing = needed.iter().filter(|it| !self.sends(it));
-        let missing: Vec<String> = missing
-            .map(|it| format!("{} of {}", it.operation, it.resource))
-            .collect();
-        if missing.is_empty() {
-            return None;
-        }
-        Some((format!("not sent to podgate: {}", named(&missing)), lost))
-    }
-
-    fn sends(&self, needed: &Needed) -> bool {
-        self.rules.iter().any(|rule| {
+impl Rules<'_> {
+    fn send(&self, needed: &Needed) -> bool {
+        self.0.iter().any(|rule| {
             has(rule.api_groups.as_ref(), needed.group)
                 && has(rule.api_versions.as_ref(), "v1")
                 && has(rule.operations.as_ref(), needed.operation)
@@ -173,9 +156,9 @@ impl Ask<'_> {
         })
     }
 
-    fn too_wide(&self) -> Observation {
+    fn too_wide(&self, place: &str) -> Observation {
         let sent = |group: &str, resource: &str| {
-            let mut rules = self.rules.iter();
+            let mut rules = self.0.iter();
             rules.any(|it| has(it.api_groups.as_ref(), group) && has_resource(it, resource))
         };
         let lifelines = LIFELINES
@@ -185,27 +168,23 @@ impl Ask<'_> {
         let fix = "register the rules of manifests/webhooks.yaml, and no others";
         if !lifelines.is_empty() {
             let what = format!("sent to podgate without need: {}", named(&lifelines));
-            return Observation::error(TOO_WIDE, self.place, what)
+            return Observation::error(TOO_WIDE, place, what)
                 .why("while podgate is down nobody can write these: nodes are lost, leaders are not elected, and podgate itself cannot be started")
                 .fix(fix);
         }
-        let deletions = self.rules.iter().any(|it| {
+        let deletions = self.0.iter().any(|it| {
             has(it.operations.as_ref(), "DELETE") || has(it.operations.as_ref(), "CONNECT")
         });
         if deletions {
             return Observation::warning(
                 TOO_WIDE,
-                self.place,
+                place,
                 "deletions or connections are sent to podgate",
             )
             .why("it never judges them, and while it is down nothing can be deleted")
             .fix(fix);
         }
-        Observation::ok(
-            TOO_WIDE,
-            self.place,
-            "nothing is sent to podgate without need",
-        )
+        Observation::ok(TOO_WIDE, place, "nothing is sent to podgate without need")
     }
 }
 

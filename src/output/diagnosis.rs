@@ -241,3 +241,33 @@ impl Observation {
         self
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_has_every_field() {
+        let reference = include_str!("../../manifests/doctor.md");
+        let full = Observation::error("a", "b", "c")
+            .why("d")
+            .fix("e")
+            .command("f");
+        let mut out = Vec::new();
+        write_json(&Diagnosis::new("a", &[], vec![full]), &mut out).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        for name in written.as_object().unwrap().keys() {
+            assert!(reference.contains(&format!("`{name}`")), "{name}");
+        }
+        for name in written["summary"].as_object().unwrap().keys() {
+            assert!(reference.contains(&format!("| `{name}` |")), "{name}");
+        }
+        for name in written["observations"][0].as_object().unwrap().keys() {
+            assert!(
+                reference.contains(&format!("`observations[].{name}`")),
+                "{name}"
+            );
+        }
+    }
+}
