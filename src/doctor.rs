@@ -158,9 +158,9 @@ pub fn examine(snapshot: &Snapshot, set: Option<&PolicySet>) -> Vec<Observation>
 fn unread(check: &'static str, place: impl Into<String>, why: &Unread) -> Observation {
     let observation = Observation::unknown(check, place, format!("cannot be looked at: {why}"));
     match why {
-        Unread::Forbidden(_) => observation
-            .fix("get the rights of a doctor, or skip the check")
-            .command(format!("podgate doctor --skip {check}")),
+        Unread::Forbidden(_) => observation.fix(
+            "get the rights of manifests/doctor-rbac.yaml, or leave the check out with --skip",
+        ),
         _ => observation,
     }
 }

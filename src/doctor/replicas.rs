@@ -387,6 +387,14 @@ mod tests {
                 ),
             ),
             Case::new(
+                first(|it| wait(it, "CrashLoopBackOff")),
+                &format!("error readiness: {pod}: it has not started: CrashLoopBackOff"),
+            ),
+            Case::new(
+                first(|it| wait(it, "ContainerCreating")),
+                &format!("warning readiness: {pod}: it has not started: ContainerCreating"),
+            ),
+            Case::new(
                 |it| it.replicas = Ok(Vec::new()),
                 &format!("warning images: {pods}: there are none"),
             ),

@@ -23,28 +23,56 @@ pub fn write(
 ) -> io::Result<()> {
     let shown = diagnosis.observations.iter();
     let (fine, said): (Vec<_>, Vec<_>) = shown.partition(|it| it.severity == Severity::Ok);
-    for observation in said {
-        writeln!(out, "{}\n", tell(observation, color))?;
+    for alike in together(&said) {
+        writeln!(out, "{}\n", tell(&alike, color))?;
     }
     if verbose && !fine.is_empty() {
         for observation in fine {
-            writeln!(out, "{}", tell(observation, color))?;
+            writeln!(out, "{}", tell(&[observation], color))?;
         }
         writeln!(out)?;
     }
     writeln!(out, "{}", diagnosis.sentence())
 }
 
-fn tell(observation: &Observation, color: bool) -> String {
+/// Those that say the same of the same place stand together: several checks may lack the same thing.
+fn together<'o>(all: &[&'o Observation]) -> Vec<Vec<&'o Observation>> {
+    let mut groups: Vec<Vec<&Observation>> = Vec::new();
+    for &observation in all {
+        let is_alike = |group: &&mut Vec<&Observation>| {
+            let first = group.first();
+            first.is_some_and(|it| {
+                let same = |it: &Observation| Observation {
+                    check: "",
+                    ..it.clone()
+                };
+                same(it) == same(observation)
+            })
+        };
+        match groups.iter_mut().find(is_alike) {
+            Some(group) => group.push(observation),
+            None => groups.push(vec![observation]),
+        }
+    }
+    groups
+}
+
+/// Observations that differ in nothing but their check.
+fn tell(alike: &[&Observation], color: bool) -> String {
+    let Some(observation) = alike.first() else {
+        return String::new();
+    };
     let style = if color {
         style(observation.severity)
     } else {
         Style::new()
     };
+    let mut checks: Vec<&str> = alike.iter().map(|it| it.check).collect();
+    checks.dedup();
     let mut text = format!(
         "{style}{}{style:#}: {}: {}: {}",
         observation.severity.word(),
-        observation.check,
+        checks.join(", "),
         clean(&observation.place, MAX_TEXT),
         clean(&observation.what, MAX_TEXT)
     );
@@ -80,6 +108,7 @@ mod tests {
         let seen = vec![
             Observation::ok("service", "Service a/b", "it has port 443"),
             Observation::unknown("nodes", "nodes", "may not be listed"),
+            Observation::unknown("kubelets", "nodes", "may not be listed"),
             Observation::warning("spread", "Pods", "hostile \u{1b}[31m\n"),
             Observation::error("service", "Service a/b", "it is gone")
                 .why("nobody answers")
@@ -106,9 +135,9 @@ error: service: Service a/b: it is gone
 
 warning: spread: Pods: hostile \\u{1b}[31m\\u{a}
 
-unknown: nodes: nodes: may not be listed
+unknown: nodes, kubelets: nodes: may not be listed
 
-1 error, 1 warning, 1 unknown, 0 notes, 1 ok, not looked at: skipped
+1 error, 1 warning, 2 unknown, 0 notes, 1 ok, not looked at: skipped
 ";
         assert_eq!(text(false), expected);
         assert!(text(true).contains("\n\nok: service: Service a/b: it has port 443\n\n1 error"));
