@@ -165,6 +165,12 @@ fn unread(check: &'static str, place: impl Into<String>, why: &Unread) -> Observ
     }
 }
 
+/// What is said where a check is about replicas, and there are none: that is said elsewhere to be bad.
+fn no_replica(case: &Case<'_>, check: &'static str) -> Observation {
+    let place = format!("Pods in {}", case.snapshot.names.namespace);
+    Observation::note(check, place, "there is none to look at")
+}
+
 /// A webhook, as people name it.
 fn webhook_place(case: &Case<'_>, sort: Sort, webhook: &MutatingWebhook) -> String {
     let (_, name) = case.snapshot.registered(sort);

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{
 };
 use x509_parser::parse_x509_certificate;
 
-use super::{Case, place, unread, webhook_place};
+use super::{Case, no_replica, place, unread, webhook_place};
 use crate::cluster::snapshot::Unread;
 use crate::output::diagnosis::Observation;
 
@@ -47,6 +47,9 @@ pub(super) fn check(case: &Case<'_>, seen: &mut Vec<Observation>) {
         }
         Ok(replicas) => replicas,
     };
+    if replicas.is_empty() {
+        seen.push(no_replica(case, SERVED));
+    }
     for replica in replicas {
         let place = place(
             "Pod",

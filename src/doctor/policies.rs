@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kube::ResourceExt as _;
 
 use super::replicas::metric;
-use super::{Case, named, place, unread};
+use super::{Case, named, no_replica, place, unread};
 use crate::cluster::snapshot::{Replica, Snapshot, Unread};
 use crate::output::diagnosis::Observation;
 use crate::policy::{LoadError, Mode, PolicySet};
@@ -44,6 +44,9 @@ pub(super) fn check(
         Ok(replicas) => replicas,
     };
     let mut by_hash: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    if replicas.is_empty() {
+        seen.push(no_replica(case, POLICY_SET));
+    }
     for replica in replicas {
         let place = place(
             "Pod",

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::core::{Selector, SelectorExt as _};
 
-use super::{Case, named, place, unread};
+use super::{Case, named, no_replica, place, unread};
 use crate::cluster::snapshot::{Replica, Unread};
 use crate::output::diagnosis::Observation;
 
@@ -36,6 +36,9 @@ pub(super) fn check(case: &Case<'_>, seen: &mut Vec<Observation>) {
     };
     seen.push(spread(case, replicas));
     seen.push(budget(case, replicas));
+    if replicas.is_empty() {
+        seen.push(no_replica(case, READINESS));
+    }
     for replica in replicas {
         let place = place("Pod", &names.namespace, &replica.pod.name_any());
         readiness(&place, replica, seen);
@@ -397,6 +400,18 @@ mod tests {
             Case::new(
                 |it| it.replicas = Ok(Vec::new()),
                 &format!("warning images: {pods}: there are none"),
+            ),
+            Case::new(
+                |it| it.replicas = Ok(Vec::new()),
+                &format!("note readiness: {pods}: there is none to look at"),
+            ),
+            Case::new(
+                |it| it.replicas = Ok(Vec::new()),
+                &format!("note served-certificate: {pods}: there is none to look at"),
+            ),
+            Case::new(
+                |it| it.replicas = Ok(Vec::new()),
+                &format!("note policy-set: {pods}: there is none to look at"),
             ),
         ]);
     }
