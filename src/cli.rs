@@ -4,6 +4,7 @@ pub mod api_server_config;
 pub mod audit;
 pub mod check;
 pub mod demo;
+pub mod doctor;
 pub mod serve;
 
 use std::io::IsTerminal;
@@ -35,6 +36,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Write what the API server needs to be the only one that podgate lets in
     ApiServerConfig(api_server_config::ApiServerConfigArgs),
+    /// Look at an installed gate from outside, and name what is wrong with it
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Runs the subcommand that the arguments name.
@@ -46,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Audit(args) => audit::run(args),
         Command::ApiServerConfig(args) => api_server_config::run(args),
+        Command::Doctor(args) => doctor::run(args),
     }
 }
 

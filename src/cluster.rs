@@ -4,9 +4,11 @@ pub mod certificates;
 pub mod client;
 pub mod clock;
 pub mod events;
+pub mod inspect;
 pub mod lease;
 pub mod list;
 pub mod namespaces;
+pub mod snapshot;
 
 use kube::{Client, api::ListParams};
 

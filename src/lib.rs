@@ -6,6 +6,8 @@ pub mod cli;
 pub mod cluster;
 pub mod control;
 pub mod decision;
+#[cfg(feature = "net")]
+pub mod doctor;
 pub mod document;
 pub mod output;
 pub mod pod;

@@ -1,6 +1,7 @@
 //! Findings and decisions as people and machines read them; one wording everywhere.
 
 pub mod csv;
+pub mod diagnosis;
 pub mod group;
 pub mod html;
 pub mod human;

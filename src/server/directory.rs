@@ -77,12 +77,18 @@ pub fn read(directory: &Path) -> Result<Files, DirectoryError> {
     }
 }
 
+/// True if a file of that name is read.
+#[must_use]
+pub fn is_policy(name: &str) -> bool {
+    let extension = Path::new(name).extension();
+    let is_known = extension.is_some_and(|it| EXTENSIONS.iter().any(|known| it == *known));
+    is_known && !name.starts_with('.')
+}
+
 /// The name of a file that is to be read.
 fn policy_name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_string_lossy().into_owned();
-    let extension = path.extension()?;
-    let is_policy = !name.starts_with('.') && EXTENSIONS.iter().any(|known| extension == *known);
-    is_policy.then_some(name)
+    is_policy(&name).then_some(name)
 }
 
 /// Its text; none if it is a directory.

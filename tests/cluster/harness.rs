@@ -87,7 +87,15 @@ pub enum ClusterError {
 #[track_caller]
 pub fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Result<Cluster, ClusterError>> = OnceLock::new();
-    usable(CLUSTER.get_or_init(Cluster::start))
+    cluster_in(&CLUSTER)
+}
+
+/// As [`cluster`], for tests that would be in the way of others: they share the control plane that is kept there.
+#[track_caller]
+pub fn cluster_in(
+    kept: &'static OnceLock<Result<Cluster, ClusterError>>,
+) -> Option<&'static Cluster> {
+    usable(kept.get_or_init(Cluster::start))
 }
 
 /// A control plane in which nothing of podgate is yet, for tests that install it: all of them share it, one at a time.
