@@ -15,7 +15,10 @@ use prometheus_client::{
 };
 
 use self::pod_security::PodSecurityMetrics;
-use super::gate::{Endpoint, Outcome};
+use super::{
+    gate::{Endpoint, Outcome},
+    room::Closed,
+};
 use crate::review::Count;
 
 /// The content type of [`Metrics::encode`].
@@ -38,7 +41,10 @@ pub struct Metrics {
     in_flight: Gauge,
     connections: Gauge,
     handshake_errors: Counter,
+    handshakes_waiting: Gauge,
+    closed_for_room: Closed,
     shed: Counter,
+    body_bytes: Gauge,
     certificate_not_after: Gauge,
     certificate_reloads: Family<Labels<1>, Counter>,
     policy_reloads: Family<Labels<1>, Counter>,
@@ -94,7 +100,10 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             handshake_errors: Counter::default(),
+            handshakes_waiting: Gauge::default(),
+            closed_for_room: Closed::default(),
             shed: Counter::default(),
+            body_bytes: Gauge::default(),
             certificate_not_after: Gauge::default(),
             certificate_reloads: results(),
             policy_reloads: results(),
@@ -120,9 +129,30 @@ impl Default for Metrics {
             metrics.handshake_errors.clone(),
         );
         registry.register(
+            "handshakes_waiting",
+            "TLS handshakes that wait for their turn",
+            metrics.handshakes_waiting.clone(),
+        );
+        registry.register(
+            "strangers_closed",
+            "Connections closed to make room, on which no review had been answered",
+            metrics.closed_for_room.strangers.clone(),
+        );
+        registry.register(
+            "proven_closed",
+            "Connections closed to make room, on which reviews had been answered",
+            metrics.closed_for_room.proven.clone(),
+        );
+        registry.register(
             "shed",
-            "Reviews refused because too many were in flight",
+            "Reviews refused because too many, or too large ones, were under way",
             metrics.shed.clone(),
+        );
+        registry.register_with_unit(
+            "large_bodies",
+            "Memory that is set aside for large bodies",
+            Unit::Bytes,
+            metrics.body_bytes.clone(),
         );
         registry.register_with_unit(
             "certificate_not_after",
@@ -202,6 +232,18 @@ impl Metrics {
 
     pub(crate) fn handshake_failed(&self) {
         self.handshake_errors.inc();
+    }
+
+    pub(crate) fn handshakes_waiting(&self) -> &Gauge {
+        &self.handshakes_waiting
+    }
+
+    pub(crate) fn closed_for_room(&self) -> &Closed {
+        &self.closed_for_room
+    }
+
+    pub(crate) fn body_bytes(&self) -> &Gauge {
+        &self.body_bytes
     }
 
     pub(crate) fn review_shed(&self) {
