@@ -92,6 +92,9 @@ impl Reading<'_> {
                 whole.reserve_exact(announced.saturating_sub(whole.len()));
             }
             whole.extend_from_slice(&data);
+            if let Some(share) = &mut share {
+                share.arriving(whole.len());
+            }
         }
         if let Some(share) = &share {
             share.arrived();

@@ -4,7 +4,7 @@
 //! waits for a while if there is none. Who waits is served by what his [`Peer`] holds already, the least first. While
 //! somebody waits, a body that still arrives has to go
 //!
-//! * if it has been arriving for longer than [`GRACE`], in which an API server's would have arrived many times, or
+//! * if its last [`PIECE`] has taken longer than [`GRACE`], many times what an API server's takes, or
 //! * if its peer holds more than the one that waits would,
 //!
 //! the longest arriving first. So bodies that never end cost others a second at most, and bodies from elsewhere nothing.
@@ -24,7 +24,10 @@ use tokio::{
 
 use super::peer::Peer;
 
-/// The largest body that an API server sends has 7 MiB; on a slow network of 100 Mbit/s it takes 0.6 s.
+/// What of a body has to come within [`GRACE`].
+const PIECE: usize = 1024 * 1024;
+
+/// On a slow network of 100 Mbit/s a [`PIECE`] takes 0.1 s.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// While somebody waits: how soon to look for a body that has used up its grace.
@@ -71,6 +74,8 @@ pub(crate) struct Share {
     budget: Arc<Budget>,
     id: u64,
     changed: Arc<Notify>,
+    /// Bytes that had arrived when the grace began.
+    arrived: usize,
 }
 
 // === impl Budget ===
@@ -132,6 +137,7 @@ impl Budget {
             budget,
             id,
             changed,
+            arrived: 0,
         }
     }
 
@@ -235,6 +241,20 @@ impl Share {
         }
     }
 
+    /// So much of the body has arrived.
+    pub(crate) fn arriving(&mut self, bytes: usize) {
+        if bytes < self.arrived + PIECE {
+            return;
+        }
+        self.arrived = bytes;
+        let mut state = self.budget.state();
+        if let Some(Stage::Arriving { since }) =
+            state.shares.get_mut(&self.id).map(|entry| &mut entry.stage)
+        {
+            *since = Instant::now();
+        }
+    }
+
     /// The body is complete, and keeps its share whatever comes.
     pub(crate) fn arrived(&self) {
         let mut state = self.budget.state();
@@ -292,9 +312,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_arrives_for_long_goes_when_another_waits_and_stays_otherwise() {
         let budget = Budget::new(10, Gauge::default());
-        let slow = take(&budget, 1, 10).expect("there is room");
+        let mut slow = take(&budget, 1, 10).expect("there is room");
         advance(GRACE * 5).await;
         assert!(slow.told_to_go().now_or_never().is_none(), "nobody waits");
+        slow.arriving(PIECE);
+        assert!(take(&budget, 1, 1).is_none());
+        assert!(slow.told_to_go().now_or_never().is_none(), "it comes");
+        advance(GRACE).await;
+        slow.arriving(PIECE * 2 - 1);
         let (waiting, ()) = tokio::join!(budget.take(peer(1), 1, WAIT), async {
             slow.told_to_go().await;
             drop(slow);
