@@ -13,6 +13,7 @@ mod deadline;
 pub mod directory;
 mod drain;
 pub mod engine;
+pub(crate) mod files;
 pub mod gate;
 mod health;
 mod listener;
@@ -152,7 +153,10 @@ pub async fn serve<R: Reviewer>(
     };
     let webhook = shared(
         router(reviewer, metrics.clone(), limits, timeouts),
-        Room::new(limits.connections, metrics.closed_for_room().clone()),
+        Room::new(
+            files::connections(limits.connections),
+            metrics.closed_for_room().clone(),
+        ),
         Some(current.clone()),
         Some(metrics.clone()),
     );

@@ -201,6 +201,7 @@ pub fn run(args: ServeArgs) -> ExitCode {
         // It would report a log that cannot be written on the same closed pipe, and panic.
         .log_internal_errors(false)
         .init();
+    crate::server::files::raise_limit();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

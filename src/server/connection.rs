@@ -30,7 +30,7 @@ pub(crate) use self::{
     handshake::handshake,
     pace::{Pace, Phase},
 };
-use super::room::Place;
+use super::room::Stay;
 
 /// Bytes of a head, and of what is read at once. An API server's head has about 300. Every connection may hold as much.
 const MAX_BUFFER: usize = 32 * 1024;
@@ -47,12 +47,12 @@ pub(crate) enum End {
 }
 
 /// Serves one connection to its end. `closing` makes every answer the last one on its connection; `finish` makes the
-/// connection end as soon as no request is lost by it. Its requests find `place` among their extensions.
+/// connection end as soon as no request is lost by it. Its requests find `stay` among their extensions.
 pub(crate) async fn drive<S>(
     stream: S,
     router: Router,
     pace: Arc<Pace>,
-    place: Arc<Place>,
+    stay: Arc<Stay>,
     closing: Arc<AtomicBool>,
     finish: CancellationToken,
 ) -> End
@@ -66,7 +66,7 @@ where
         service_fn(move |request: Request<Incoming>| {
             pace.requested();
             let mut request = request.map(|body| Body::new(PacedBody::new(body, pace.clone())));
-            request.extensions_mut().insert(place.clone());
+            request.extensions_mut().insert(stay.clone());
             let answer = router.clone().call(request);
             let (pace, closing) = (pace.clone(), closing.clone());
             async move {

@@ -24,7 +24,7 @@ use super::{
     connection::{End, Pace, drive, handshake},
     metrics::Metrics,
     peer::Peer,
-    room::{Place, Room},
+    room::{Room, Stay},
     turns::Turns,
 };
 
@@ -77,10 +77,10 @@ impl Listener {
                     let (pace, peer) = shared.newcomer(from);
                     let entering = stop.run_until_cancelled(shared.room.enter(peer, &pace));
                     // The one that is in hand when accepting ends is not sent away.
-                    let place = entering
+                    let stay = entering
                         .await
                         .unwrap_or_else(|| shared.room.squeeze_in(peer, &pace));
-                    shared.start(stream, pace, place);
+                    shared.start(stream, pace, stay);
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
@@ -96,10 +96,10 @@ impl Listener {
             match socket.accept().now_or_never() {
                 Some(Ok((stream, from))) => {
                     let (pace, peer) = shared.newcomer(from);
-                    let Some(place) = shared.room.try_enter(peer, &pace) else {
+                    let Some(stay) = shared.room.try_enter(peer, &pace) else {
                         break;
                     };
-                    shared.start(stream, pace, place);
+                    shared.start(stream, pace, stay);
                 }
                 Some(Err(error)) if concerns_one_connection(&error) => {}
                 _ => break,
@@ -115,11 +115,11 @@ impl Shared {
         (Arc::new(Pace::new(self.timeouts)), from.ip().into())
     }
 
-    fn start(self: &Arc<Self>, stream: TcpStream, pace: Arc<Pace>, place: Arc<Place>) {
-        drop(self.tasks.spawn(self.clone().serve(stream, pace, place)));
+    fn start(self: &Arc<Self>, stream: TcpStream, pace: Arc<Pace>, stay: Arc<Stay>) {
+        drop(self.tasks.spawn(self.clone().serve(stream, pace, stay)));
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, pace: Arc<Pace>, place: Arc<Place>) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, pace: Arc<Pace>, stay: Arc<Stay>) {
         let _counted = self.metrics.as_ref().map(|metrics| metrics.connection());
         // Answers are written whole; waiting to fill a segment would only delay them.
         let _ = stream.set_nodelay(true);
@@ -130,17 +130,17 @@ impl Shared {
         );
         let serving = async {
             match &self.certificate {
-                None => Some(drive(stream, router, pace, place.clone(), closing, finish).await),
+                None => Some(drive(stream, router, pace, stay.clone(), closing, finish).await),
                 Some(certificate) => {
-                    let stream = self.handshake(certificate, stream, place.peer()).await?;
-                    Some(drive(stream, router, pace, place.clone(), closing, finish).await)
+                    let stream = self.handshake(certificate, stream, stay.peer()).await?;
+                    Some(drive(stream, router, pace, stay.clone(), closing, finish).await)
                 }
             }
         };
         let staying = async {
             tokio::select! {
                 end = serving => end,
-                () = place.told_to_go() => {
+                () = stay.told_to_go() => {
                     debug!("connection closed to make room for another");
                     None
                 }

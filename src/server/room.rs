@@ -77,8 +77,8 @@ pub(crate) struct Seat {
     told_to_go: Notify,
 }
 
-/// A connection's place in the room, until dropped. A request finds it among its extensions.
-pub(crate) struct Place {
+/// A connection's stay in the room, until dropped. A request finds it among its extensions.
+pub(crate) struct Stay {
     room: Arc<Room>,
     seat: Arc<Seat>,
 }
@@ -96,18 +96,18 @@ impl Room {
     }
 
     /// Lets a newcomer in as soon as there is room, which is made if need be.
-    pub(crate) async fn enter(self: &Arc<Self>, peer: Peer, pace: &Arc<Pace>) -> Arc<Place> {
+    pub(crate) async fn enter(self: &Arc<Self>, peer: Peer, pace: &Arc<Pace>) -> Arc<Stay> {
         loop {
             let left = self.left.notified();
-            if let Some(place) = self.try_enter(peer, pace) {
-                return place;
+            if let Some(stay) = self.try_enter(peer, pace) {
+                return stay;
             }
             let _ = timeout(LOOK_AGAIN, left).await;
         }
     }
 
     /// Lets a newcomer in if there is room, or if somebody could be told to go.
-    pub(crate) fn try_enter(self: &Arc<Self>, peer: Peer, pace: &Arc<Pace>) -> Option<Arc<Place>> {
+    pub(crate) fn try_enter(self: &Arc<Self>, peer: Peer, pace: &Arc<Pace>) -> Option<Arc<Stay>> {
         let mut seats = self.seats();
         if seats.leaving >= LEAVING {
             return None;
@@ -119,7 +119,7 @@ impl Room {
     }
 
     /// Lets a newcomer in, beyond what there is room for.
-    pub(crate) fn squeeze_in(self: &Arc<Self>, peer: Peer, pace: &Arc<Pace>) -> Arc<Place> {
+    pub(crate) fn squeeze_in(self: &Arc<Self>, peer: Peer, pace: &Arc<Pace>) -> Arc<Stay> {
         self.seat(&mut self.seats(), peer, pace)
     }
 
@@ -133,7 +133,7 @@ impl Room {
         }
     }
 
-    fn seat(self: &Arc<Self>, seats: &mut Seats, peer: Peer, pace: &Arc<Pace>) -> Arc<Place> {
+    fn seat(self: &Arc<Self>, seats: &mut Seats, peer: Peer, pace: &Arc<Pace>) -> Arc<Stay> {
         let seat = Arc::new(Seat {
             id: seats.next,
             peer,
@@ -144,7 +144,7 @@ impl Room {
         seats.next += 1;
         seats.add(seat.clone());
         let room = self.clone();
-        Arc::new(Place { room, seat })
+        Arc::new(Stay { room, seat })
     }
 
     fn tell_one_to_go(&self, seats: &mut Seats) -> bool {
@@ -250,9 +250,9 @@ impl Crowd {
     }
 }
 
-// === impl Place ===
+// === impl Stay ===
 
-impl Place {
+impl Stay {
     pub(crate) fn peer(&self) -> Peer {
         self.seat.peer
     }
@@ -291,7 +291,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Stay {
     fn drop(&mut self) {
         let mut seats = self.room.seats();
         if !seats.remove(&self.seat) {
@@ -314,7 +314,7 @@ mod tests {
     /// A room, and everybody in it by name.
     struct Hall {
         room: Arc<Room>,
-        guests: Vec<(&'static str, Arc<Place>)>,
+        guests: Vec<(&'static str, Arc<Stay>)>,
     }
 
     impl Hall {
@@ -325,14 +325,14 @@ mod tests {
             }
         }
 
-        fn enter(&mut self, name: &'static str, from: u8) -> &Arc<Place> {
+        fn enter(&mut self, name: &'static str, from: u8) -> &Arc<Stay> {
             let pace = Arc::new(Pace::new(Timeouts::default()));
-            let place = self
+            let stay = self
                 .room
                 .enter(IpAddr::from([10, 0, 0, from]).into(), &pace)
                 .now_or_never()
                 .expect("there is room");
-            self.guests.push((name, place));
+            self.guests.push((name, stay));
             &self.guests[self.guests.len() - 1].1
         }
 
@@ -340,19 +340,19 @@ mod tests {
         fn gone(&mut self) -> Vec<&'static str> {
             let gone = self
                 .guests
-                .extract_if(.., |(_, place)| place.told_to_go().now_or_never().is_some());
+                .extract_if(.., |(_, stay)| stay.told_to_go().now_or_never().is_some());
             gone.map(|(name, _)| name).collect()
         }
     }
 
     /// Idle, after a review was answered.
-    fn prove(place: &Place) {
-        place.seat.pace.requested();
-        place.reviewing();
-        place.proven();
-        place.seat.pace.answered();
-        place.seat.pace.body_ended();
-        place.seat.pace.flushed();
+    fn prove(stay: &Stay) {
+        stay.seat.pace.requested();
+        stay.reviewing();
+        stay.proven();
+        stay.seat.pace.answered();
+        stay.seat.pace.body_ended();
+        stay.seat.pace.flushed();
     }
 
     #[tokio::test(start_paused = true)]
@@ -418,13 +418,13 @@ mod tests {
         assert!((&mut waiting).now_or_never().is_none(), "it waits");
         hall.guests[0].1.seat.pace.answered();
         hall.guests[0].1.seat.pace.flushed();
-        let place = waiting.await;
+        let stay = waiting.await;
         assert_eq!(hall.gone(), ["a"]);
         // Told to go, and before its task runs the review is there.
         assert!(room.try_enter(peer, &pace).is_some(), "one is told to go");
-        place.reviewing();
-        assert!(place.told_to_go().now_or_never().is_none(), "it stays");
-        drop(place);
+        stay.reviewing();
+        assert!(stay.told_to_go().now_or_never().is_none(), "it stays");
+        drop(stay);
         let seats = room.seats();
         assert_eq!((seats.staying, seats.leaving, seats.proven), (0, 0, 0));
         assert!(seats.crowds.is_empty());

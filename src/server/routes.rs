@@ -36,7 +36,7 @@ use super::{
     metrics::Metrics,
     peer::Peer,
     refusal::Refusal,
-    room::Place,
+    room::Stay,
     turns::Turns,
 };
 
@@ -137,8 +137,8 @@ impl<R: Reviewer> Gate<R> {
         body::check_length(&head.headers, self.limits.body)?;
         let wait = self.timeouts.queue.min(budget / 2);
         // None where the router is called without a socket.
-        let place = head.extensions.get::<Arc<Place>>();
-        let peer = place.map_or(Peer::NOBODY, |place| place.peer());
+        let stay = head.extensions.get::<Arc<Stay>>();
+        let peer = stay.map_or(Peer::NOBODY, |stay| stay.peer());
         let reading = Reading {
             limit: self.limits.body,
             within: self.timeouts.body.min(budget),
@@ -147,8 +147,8 @@ impl<R: Reviewer> Gate<R> {
             peer,
         };
         let arrived = reading.read(body).await?;
-        if let Some(place) = place {
-            place.reviewing();
+        if let Some(stay) = stay {
+            stay.reviewing();
         }
         let permit = self.enter(wait).await?;
         let deadline = started + budget;
@@ -165,10 +165,10 @@ impl<R: Reviewer> Gate<R> {
             .await
         };
         let reply = reply.map_err(|_| Refusal::DeadlineExceeded(budget))?;
-        if let Some(place) = place
+        if let Some(stay) = stay
             && reply.outcome != Outcome::Error
         {
-            place.proven();
+            stay.proven();
         }
         Ok(reply)
     }
