@@ -1,6 +1,7 @@
 //! What podgate counts and measures, and its text in the `OpenMetrics` format.
 //! Every label has few values by construction: no namespace, name or user ever becomes one.
 
+mod connections;
 mod pod_security;
 
 use std::{
@@ -14,7 +15,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::pod_security::PodSecurityMetrics;
+use self::{connections::ConnectionMetrics, pod_security::PodSecurityMetrics};
 use super::{
     gate::{Endpoint, Outcome},
     room::Closed,
@@ -39,10 +40,7 @@ pub struct Metrics {
     reviews: [[Counter; Outcome::ALL.len()]; Endpoint::ALL.len()],
     durations: [Histogram; Endpoint::ALL.len()],
     in_flight: Gauge,
-    connections: Gauge,
-    handshake_errors: Counter,
-    handshakes_waiting: Gauge,
-    closed_for_room: Closed,
+    connections: ConnectionMetrics,
     shed: Counter,
     body_bytes: Gauge,
     certificate_not_after: Gauge,
@@ -74,6 +72,7 @@ impl Default for Metrics {
         let pod_security = PodSecurityMetrics::register(&mut all);
         let registry = all.sub_registry_with_prefix("podgate");
 
+        let connections = ConnectionMetrics::register(registry);
         let reviews = Family::<Labels<2>, Counter>::default();
         let durations =
             Family::<Labels<1>, Histogram, fn() -> Histogram>::new_with_constructor(|| {
@@ -98,10 +97,7 @@ impl Default for Metrics {
             durations: Endpoint::ALL
                 .map(|endpoint| durations.get_or_create_owned(&[("endpoint", endpoint.label())])),
             in_flight: Gauge::default(),
-            connections: Gauge::default(),
-            handshake_errors: Counter::default(),
-            handshakes_waiting: Gauge::default(),
-            closed_for_room: Closed::default(),
+            connections,
             shed: Counter::default(),
             body_bytes: Gauge::default(),
             certificate_not_after: Gauge::default(),
@@ -117,31 +113,6 @@ impl Default for Metrics {
             "in_flight",
             "Reviews being answered now",
             metrics.in_flight.clone(),
-        );
-        registry.register(
-            "connections",
-            "Open connections to the webhook",
-            metrics.connections.clone(),
-        );
-        registry.register(
-            "handshake_errors",
-            "TLS handshakes that failed or took too long",
-            metrics.handshake_errors.clone(),
-        );
-        registry.register(
-            "handshakes_waiting",
-            "TLS handshakes that wait for their turn",
-            metrics.handshakes_waiting.clone(),
-        );
-        registry.register(
-            "strangers_closed",
-            "Connections closed to make room, on which no review had been answered",
-            metrics.closed_for_room.strangers.clone(),
-        );
-        registry.register(
-            "proven_closed",
-            "Connections closed to make room, on which reviews had been answered",
-            metrics.closed_for_room.proven.clone(),
         );
         registry.register(
             "shed",
@@ -226,20 +197,20 @@ impl Metrics {
     }
 
     pub(crate) fn connection(&self) -> ConnectionGuard<'_> {
-        self.connections.inc();
-        ConnectionGuard(&self.connections)
+        self.connections.open.inc();
+        ConnectionGuard(&self.connections.open)
     }
 
     pub(crate) fn handshake_failed(&self) {
-        self.handshake_errors.inc();
+        self.connections.handshake_errors.inc();
     }
 
     pub(crate) fn handshakes_waiting(&self) -> &Gauge {
-        &self.handshakes_waiting
+        &self.connections.handshakes_waiting
     }
 
     pub(crate) fn closed_for_room(&self) -> &Closed {
-        &self.closed_for_room
+        &self.connections.closed_for_room
     }
 
     pub(crate) fn body_bytes(&self) -> &Gauge {
