@@ -66,7 +66,7 @@ pub struct Timeouts {
     /// A connection without a request. Must be more than the 90 s after which the API server drops idle connections
     /// itself: Go does not send a POST again when it meets a connection that was closed by the server at that moment.
     pub idle: Duration,
-    /// How long a review waits for a place among those in flight.
+    /// How long a review waits for a place among those in flight, and a large body for memory.
     pub queue: Duration,
     /// Between looks at the certificate files.
     pub certificate_poll: Duration,

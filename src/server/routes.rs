@@ -3,7 +3,7 @@
 //! In this order: panic guard, metrics, media type, announced size, body within its size and time, bounded concurrency,
 //! review within the deadline. A body that does not come takes no place from one that did. Whatever fails becomes a [`Refusal`]; nothing is logged for an answered review.
 
-use std::{any::Any, panic::resume_unwind, sync::Arc, time::Duration};
+use std::{any::Any, future::pending, panic::resume_unwind, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -190,8 +190,11 @@ impl<R: Reviewer> Gate<R> {
         });
         match reviewing.await {
             Ok(reply) => reply,
-            // It panicked, for this task is never cancelled.
-            Err(error) => resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime ends, and this task with it.
+                Err(_) => pending().await,
+            },
         }
     }
 
