@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let quiet = runtime.block_on(measure(&subject, measured / 2))?;
             subject.forget_peak()?;
             let attackers = Attackers::start(attack, origin, &subject)?;
-            runtime.block_on(tokio::time::sleep(UNFOLD));
+            std::thread::sleep(UNFOLD);
             let attacked = runtime.block_on(measure(&subject, measured))?;
             let figures = runtime.block_on(subject.figures())?;
             let opened = attackers.end()?;
