@@ -5,6 +5,7 @@
 
 mod admin;
 mod body;
+mod budget;
 mod certificate;
 mod clients;
 mod config;
@@ -13,15 +14,19 @@ mod deadline;
 pub mod directory;
 mod drain;
 pub mod engine;
+pub(crate) mod files;
 pub mod gate;
 mod health;
 mod listener;
 mod metrics;
+mod peer;
 mod probe;
 pub mod readiness;
 mod refusal;
+mod room;
 mod routes;
 mod shutdown;
+mod turns;
 
 use std::{
     fmt, io,
@@ -32,7 +37,6 @@ use std::{
 use axum::Router;
 use tokio::{
     net::TcpListener,
-    sync::Semaphore,
     task::{JoinError, JoinHandle},
 };
 use tokio_util::{
@@ -58,6 +62,8 @@ use self::{
     drain::{Accepting, Running},
     listener::{Listener, Shared},
     readiness::Condition,
+    room::{Closed, Room},
+    turns::Turns,
 };
 
 /// Connections to the second port: a kubelet, a few scrapers, a person.
@@ -135,11 +141,13 @@ pub async fn serve<R: Reviewer>(
         .switch("shutdown", Condition::Ok("not draining".into()));
 
     let closing = Arc::new(AtomicBool::new(false));
-    let shared = |router: Router, connections, certificate, metrics| {
+    let handshakes = Turns::for_half_of_the_processors(metrics.handshakes_waiting().clone());
+    let shared = |router: Router, room, certificate, metrics| {
         Arc::new(Shared {
             router,
             certificate,
-            permits: Arc::new(Semaphore::new(connections)),
+            room,
+            handshakes: handshakes.clone(),
             timeouts,
             metrics,
             closing: closing.clone(),
@@ -150,11 +158,15 @@ pub async fn serve<R: Reviewer>(
     };
     let webhook = shared(
         router(reviewer, metrics.clone(), limits, timeouts),
-        limits.connections,
+        Room::new(
+            files::connections(limits.connections),
+            metrics.closed_for_room().clone(),
+        ),
         Some(current.clone()),
         Some(metrics.clone()),
     );
-    let admin = shared(admin::router(health), ADMIN_CONNECTIONS, None, None);
+    let admin_room = Room::new(ADMIN_CONNECTIONS, Closed::default());
+    let admin = shared(admin::router(health), admin_room, None, None);
     let start = |socket, shared: Arc<Shared>| {
         let stop = CancellationToken::new();
         let (finish, tasks) = (shared.finish.clone(), shared.tasks.clone());

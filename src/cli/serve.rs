@@ -85,7 +85,8 @@ pub struct ServeArgs {
     #[arg(long, env = "PODGATE_POLL", value_name = "DURATION", default_value = "5s", value_parser = poll)]
     pub poll: Duration,
 
-    /// Connections at a time; further ones wait
+    /// Connections at a time; for a further one that is closed which is worth least: strangers before those that have
+    /// brought reviews, of the address that has most of them, the oldest first
     #[arg(long, env = "PODGATE_MAX_CONNECTIONS", value_name = "N", default_value_t = 1024, value_parser = count)]
     pub max_connections: usize,
 
@@ -175,6 +176,7 @@ impl ServeArgs {
                 connections: max_connections,
                 in_flight: max_in_flight,
                 body: max_body,
+                ..Limits::default()
             },
             timeouts: Timeouts {
                 certificate_poll: poll,
@@ -211,6 +213,7 @@ pub fn run(args: ServeArgs) -> ExitCode {
         // It would report a log that cannot be written on the same closed pipe, and panic.
         .log_internal_errors(false)
         .init();
+    crate::server::files::raise_limit();
     let ended = args
         .into_settings()
         .map_err(Into::into)

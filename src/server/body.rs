@@ -1,6 +1,6 @@
 //! Reading the body of a review, within a size, a time and a share of memory; and swallowing one that will not be read.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use http::{
@@ -8,27 +8,25 @@ use http::{
     header::{CONTENT_LENGTH, EXPECT},
 };
 use http_body_util::BodyExt as _;
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::{Instant, timeout, timeout_at},
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{
+    budget::{Budget, Share},
+    peer::Peer,
+    refusal::Refusal,
 };
 
-use super::refusal::Refusal;
-
-/// A body up to this size needs no place: as much as a connection may buffer anyway, and more than most reviews have.
-const SMALL: usize = 64 * 1024;
-
-/// Larger bodies in memory at a time. Nothing else bounds what clients that nobody knows can make podgate hold:
-/// with the default limit of 7 MiB these are 112 MiB, for reviews that an API server sends in milliseconds.
-pub(crate) const MAX_LARGE: usize = 16;
+/// A body up to this size needs no share of the budget: as much as a connection may buffer anyway, and more than most
+/// reviews have.
+const SMALL: usize = 16 * 1024;
 
 /// How much of a refused body is swallowed, as a multiple of the limit.
 const MAX_SWALLOWED: usize = 4;
 
-/// A body that arrived, and its place among the large ones if it is one.
-pub(crate) struct Arrived<'a> {
+/// A body that arrived, and its share of the budget if it is a large one.
+pub(crate) struct Arrived {
     pub(crate) bytes: Bytes,
-    _place: Option<SemaphorePermit<'a>>,
+    pub(crate) share: Option<Share>,
 }
 
 /// How to read a body.
@@ -38,58 +36,78 @@ pub(crate) struct Reading<'a> {
     pub(crate) limit: usize,
     /// For all of it to arrive.
     pub(crate) within: Duration,
-    /// [`MAX_LARGE`] places.
-    pub(crate) large: &'a Semaphore,
-    /// For such a place.
+    /// Of all large bodies, no less than `limit`.
+    pub(crate) budget: &'a Arc<Budget>,
+    /// For a share of it.
     pub(crate) wait: Duration,
+    /// Who sends it.
+    pub(crate) peer: Peer,
 }
 
 // === impl Reading ===
 
-impl<'a> Reading<'a> {
+impl Reading<'_> {
     /// The whole body. One that arrived in one piece is handed on as it is, without a copy.
-    pub(crate) async fn read(self, body: &mut Body) -> Result<Arrived<'a>, Refusal> {
+    pub(crate) async fn read(self, body: &mut Body) -> Result<Arrived, Refusal> {
         let until = Instant::now() + self.within;
         timeout_at(until, self.collect(body))
             .await
             .unwrap_or(Err(Refusal::SlowBody(self.within)))
     }
 
-    async fn collect(self, body: &mut Body) -> Result<Arrived<'a>, Refusal> {
+    async fn collect(self, body: &mut Body) -> Result<Arrived, Refusal> {
         let mut body = pin!(body);
         let first = next(&mut body).await?.unwrap_or_default();
         within(first.len(), self.limit)?;
-        let mut place = None;
         if body.is_end_stream() {
             return Ok(Arrived {
                 bytes: first,
-                _place: place,
+                share: None,
             });
         }
-        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        let announced = match body.size_hint().exact() {
+            Some(rest) => usize::try_from(rest).unwrap_or(usize::MAX),
+            None => self.limit,
+        };
         let announced = first.len().saturating_add(announced).min(self.limit);
         let mut whole = Vec::with_capacity(announced.clamp(first.len(), SMALL.max(first.len())));
         whole.extend_from_slice(&first);
-        while let Some(data) = next(&mut body).await? {
+        drop(first);
+        let mut share: Option<Share> = None;
+        loop {
+            let data = match &share {
+                None => next(&mut body).await?,
+                Some(share) => tokio::select! {
+                    biased;
+                    data = next(&mut body) => data?,
+                    () = share.told_to_go() => return Err(Refusal::GaveWay),
+                },
+            };
+            let Some(data) = data else {
+                break;
+            };
             within(whole.len() + data.len(), self.limit)?;
-            if place.is_none() && whole.len() + data.len() > SMALL {
-                place = Some(self.place().await?);
+            if share.is_none() && whole.len() + data.len() > SMALL {
+                share = Some(self.share(announced).await?);
                 whole.reserve_exact(announced.saturating_sub(whole.len()));
             }
             whole.extend_from_slice(&data);
+            if let Some(share) = &mut share {
+                share.arriving(whole.len());
+            }
         }
-        Ok(Arrived {
-            bytes: whole.into(),
-            _place: place,
-        })
+        if let Some(share) = &share {
+            share.arrived();
+        }
+        let bytes = whole.into();
+        Ok(Arrived { bytes, share })
     }
 
-    async fn place(self) -> Result<SemaphorePermit<'a>, Refusal> {
-        // The semaphore is never closed, so what is no permit is the time that ran out.
-        match timeout(self.wait, self.large.acquire()).await {
-            Ok(Ok(place)) => Ok(place),
-            _ => Err(Refusal::OverloadedByBodies { limit: MAX_LARGE }),
-        }
+    async fn share(self, bytes: usize) -> Result<Share, Refusal> {
+        let share = self.budget.take(self.peer, bytes, self.wait).await;
+        share.ok_or(Refusal::OverloadedByBodies {
+            budget: self.budget.total(),
+        })
     }
 }
 

@@ -55,13 +55,15 @@ pub enum CertificateSource {
 /// Sizes and counts that bound what clients can take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections; further ones wait in the kernel's queue until one closes.
+    /// Open connections; for a further one that is closed which is worth least.
     pub connections: usize,
     /// Reviews between the end of their body and their answer; what finds no place in time gets 503.
     pub in_flight: usize,
     /// Bytes of a body. 7 MiB is what controller-runtime reads: an UPDATE carries two objects of up to 1.5 MB in
     /// etcd's encoding, more as JSON.
     pub body: usize,
+    /// Bytes of all large bodies together; one that finds no room in time gets 503. Not less than `body`.
+    pub body_memory: usize,
 }
 
 /// Times that bound how long clients can take, and the steps of starting and stopping.
@@ -78,7 +80,7 @@ pub struct Timeouts {
     /// A connection without a request. Must be more than the 90 s after which the API server drops idle connections
     /// itself: Go does not send a POST again when it meets a connection that was closed by the server at that moment.
     pub idle: Duration,
-    /// How long a review waits for a place among those in flight.
+    /// How long a review waits for a place among those in flight, and a large body for memory.
     pub queue: Duration,
     /// Between looks at the certificate files.
     pub certificate_poll: Duration,
@@ -127,6 +129,7 @@ impl Default for Limits {
             connections: 1024,
             in_flight: 256,
             body: 7 * 1024 * 1024,
+            body_memory: 64 * 1024 * 1024,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One HTTP/1.1 connection, served to its end under the deadlines of its [`Pace`].
 
+mod handshake;
 mod pace;
 
 use std::{
@@ -24,12 +25,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-pub(crate) use self::pace::Phase;
-use self::pace::{Pace, Paced, PacedBody, State};
-use super::config::Timeouts;
+use self::pace::{Paced, PacedBody, State};
+pub(crate) use self::{
+    handshake::handshake,
+    pace::{Pace, Phase},
+};
+use super::room::Stay;
 
-/// Bytes of a head, and of what is read at once. An API server's head has about 300.
-const MAX_BUFFER: usize = 64 * 1024;
+/// Bytes of a head, and of what is read at once. An API server's head has about 300. Every connection may hold as much.
+const MAX_BUFFER: usize = 32 * 1024;
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -43,24 +47,26 @@ pub(crate) enum End {
 }
 
 /// Serves one connection to its end. `closing` makes every answer the last one on its connection; `finish` makes the
-/// connection end as soon as no request is lost by it.
+/// connection end as soon as no request is lost by it. Its requests find `stay` among their extensions.
 pub(crate) async fn drive<S>(
     stream: S,
     router: Router,
-    timeouts: Timeouts,
+    pace: Arc<Pace>,
+    stay: Arc<Stay>,
     closing: Arc<AtomicBool>,
     finish: CancellationToken,
 ) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let pace = Arc::new(Pace::new(timeouts));
+    pace.greeted();
     let stream = Paced::new(stream, pace.clone());
     let service = {
         let pace = pace.clone();
         service_fn(move |request: Request<Incoming>| {
             pace.requested();
-            let request = request.map(|body| Body::new(PacedBody::new(body, pace.clone())));
+            let mut request = request.map(|body| Body::new(PacedBody::new(body, pace.clone())));
+            request.extensions_mut().insert(stay.clone());
             let answer = router.clone().call(request);
             let (pace, closing) = (pace.clone(), closing.clone());
             async move {

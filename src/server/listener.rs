@@ -1,8 +1,9 @@
-//! The accept loop: a permit before `accept`, then each connection on its own task.
-//! With all permits taken, new connections wait in the kernel's queue and cost podgate nothing.
+//! The accept loop: each connection gets its place in the [`Room`], and is then served on its own task.
+//! One connection at most is in hand without a place; further ones wait in the kernel's queue and cost podgate nothing.
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -11,8 +12,7 @@ use axum::Router;
 use futures_util::FutureExt as _;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{sleep, timeout},
+    time::{Instant, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,12 +21,22 @@ use tracing::{debug, warn};
 use super::{
     certificate::Current,
     config::Timeouts,
-    connection::{End, drive},
+    connection::{End, Pace, drive, handshake},
     metrics::Metrics,
+    peer::Peer,
+    room::{Room, Stay},
+    turns::Turns,
 };
 
-/// After an `accept` that failed for want of file descriptors or memory: trying at once would only spin.
+/// After an `accept` that failed for want of file descriptors or memory, a connection is closed to make room; should
+/// that take longer than this, the next try comes all the same.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two words in the log about that.
+const WARN_AGAIN: Duration = Duration::from_secs(10);
+
+/// What the kernel may hold for us, as tokio asks it to.
+const BACKLOG: usize = 1024;
 
 /// One listening socket and what its connections need. Cheap to clone, but for the socket.
 pub(crate) struct Listener {
@@ -39,7 +49,8 @@ pub(crate) struct Shared {
     pub(crate) router: Router,
     /// None: plain HTTP.
     pub(crate) certificate: Option<Arc<Current>>,
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
+    pub(crate) handshakes: Arc<Turns>,
     pub(crate) timeouts: Timeouts,
     /// None: connections are not counted.
     pub(crate) metrics: Option<Arc<Metrics>>,
@@ -59,27 +70,37 @@ impl Listener {
     /// Accepts until told to stop; what the kernel had accepted by then is still taken.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let Self { socket, shared } = self;
-        let start = |stream, permit| shared.tasks.spawn(shared.clone().serve(stream, permit));
-        let accepting = async {
-            loop {
-                // The semaphore is never closed.
-                let Ok(permit) = shared.permits.clone().acquire_owned().await else {
-                    return;
-                };
-                match socket.accept().await {
-                    Ok((stream, _)) => drop(start(stream, permit)),
-                    Err(error) if concerns_one_connection(&error) => {}
-                    Err(error) => {
-                        warn!(%error, "cannot accept connections");
-                        sleep(ACCEPT_PAUSE).await;
+        let mut warned: Option<Instant> = None;
+        while let Some(accepted) = stop.run_until_cancelled(socket.accept()).await {
+            match accepted {
+                Ok((stream, from)) => {
+                    let (pace, peer) = shared.newcomer(from);
+                    let entering = stop.run_until_cancelled(shared.room.enter(peer, &pace));
+                    // The one that is in hand when accepting ends is not sent away.
+                    let stay = entering
+                        .await
+                        .unwrap_or_else(|| shared.room.squeeze_in(peer, &pace));
+                    shared.start(stream, pace, stay);
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    if warned.is_none_or(|warned| warned.elapsed() > WARN_AGAIN) {
+                        warn!(%error, "cannot accept connections; others are closed to make room");
+                        warned = Some(Instant::now());
                     }
+                    shared.room.make(ACCEPT_PAUSE).await;
                 }
             }
-        };
-        stop.run_until_cancelled(accepting).await;
-        while let Ok(permit) = shared.permits.clone().try_acquire_owned() {
+        }
+        for _ in 0..BACKLOG {
             match socket.accept().now_or_never() {
-                Some(Ok((stream, _))) => drop(start(stream, permit)),
+                Some(Ok((stream, from))) => {
+                    let (pace, peer) = shared.newcomer(from);
+                    let Some(stay) = shared.room.try_enter(peer, &pace) else {
+                        break;
+                    };
+                    shared.start(stream, pace, stay);
+                }
                 Some(Err(error)) if concerns_one_connection(&error) => {}
                 _ => break,
             }
@@ -90,7 +111,15 @@ impl Listener {
 // === impl Shared ===
 
 impl Shared {
-    async fn serve(self: Arc<Self>, stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    fn newcomer(&self, from: SocketAddr) -> (Arc<Pace>, Peer) {
+        (Arc::new(Pace::new(self.timeouts)), from.ip().into())
+    }
+
+    fn start(self: &Arc<Self>, stream: TcpStream, pace: Arc<Pace>, stay: Arc<Stay>) {
+        drop(self.tasks.spawn(self.clone().serve(stream, pace, stay)));
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, pace: Arc<Pace>, stay: Arc<Stay>) {
         let _counted = self.metrics.as_ref().map(|metrics| metrics.connection());
         // Answers are written whole; waiting to fill a segment would only delay them.
         let _ = stream.set_nodelay(true);
@@ -101,14 +130,23 @@ impl Shared {
         );
         let serving = async {
             match &self.certificate {
-                None => Some(drive(stream, router, self.timeouts, closing, finish).await),
+                None => Some(drive(stream, router, pace, stay.clone(), closing, finish).await),
                 Some(certificate) => {
-                    let stream = self.handshake(certificate, stream).await?;
-                    Some(drive(stream, router, self.timeouts, closing, finish).await)
+                    let stream = self.handshake(certificate, stream, stay.peer()).await?;
+                    Some(drive(stream, router, pace, stay.clone(), closing, finish).await)
                 }
             }
         };
-        match self.abort.run_until_cancelled(serving).await.flatten() {
+        let staying = async {
+            tokio::select! {
+                end = serving => end,
+                () = stay.told_to_go() => {
+                    debug!("connection closed to make room for another");
+                    None
+                }
+            }
+        };
+        match self.abort.run_until_cancelled(staying).await.flatten() {
             Some(End::Cut(phase)) => debug!(?phase, "connection cut at its deadline"),
             Some(End::Broken(error)) => debug!(%error, "connection broke"),
             Some(End::Closed) | None => {}
@@ -119,10 +157,12 @@ impl Shared {
         &self,
         certificate: &Current,
         stream: TcpStream,
+        peer: Peer,
     ) -> Option<TlsStream<TcpStream>> {
         // Nobody is sent here before there is one.
         let acceptor = TlsAcceptor::from(certificate.load()?.tls());
-        let failed = match timeout(self.timeouts.handshake, acceptor.accept(stream)).await {
+        let shaking = handshake(acceptor, stream, &self.handshakes, peer);
+        let failed = match timeout(self.timeouts.handshake, shaking).await {
             Ok(Ok(stream)) => return Some(stream),
             Ok(Err(error)) => error,
             Err(_) => io::Error::from(io::ErrorKind::TimedOut),

@@ -2,6 +2,7 @@
 //! Every label has few values by construction: no namespace, name or user ever becomes one.
 
 mod certificates;
+mod connections;
 mod pod_security;
 
 use std::{
@@ -15,9 +16,14 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::certificates::CertificateMetrics;
-use self::pod_security::PodSecurityMetrics;
-use super::gate::{Endpoint, Outcome};
+use self::{
+    certificates::CertificateMetrics, connections::ConnectionMetrics,
+    pod_security::PodSecurityMetrics,
+};
+use super::{
+    gate::{Endpoint, Outcome},
+    room::Closed,
+};
 use crate::cluster::certificates::{State, Trust};
 use crate::review::Count;
 
@@ -39,9 +45,9 @@ pub struct Metrics {
     reviews: [[Counter; Outcome::ALL.len()]; Endpoint::ALL.len()],
     durations: [Histogram; Endpoint::ALL.len()],
     in_flight: Gauge,
-    connections: Gauge,
-    handshake_errors: Counter,
+    connections: ConnectionMetrics,
     shed: Counter,
+    body_bytes: Gauge,
     certificate_not_after: Gauge,
     certificate_reloads: Family<Labels<1>, Counter>,
     policy_reloads: Family<Labels<1>, Counter>,
@@ -73,6 +79,7 @@ impl Default for Metrics {
         let registry = all.sub_registry_with_prefix("podgate");
         let certificates = CertificateMetrics::register(registry);
 
+        let connections = ConnectionMetrics::register(registry);
         let reviews = Family::<Labels<2>, Counter>::default();
         let durations =
             Family::<Labels<1>, Histogram, fn() -> Histogram>::new_with_constructor(|| {
@@ -97,9 +104,9 @@ impl Default for Metrics {
             durations: Endpoint::ALL
                 .map(|endpoint| durations.get_or_create_owned(&[("endpoint", endpoint.label())])),
             in_flight: Gauge::default(),
-            connections: Gauge::default(),
-            handshake_errors: Counter::default(),
+            connections,
             shed: Counter::default(),
+            body_bytes: Gauge::default(),
             certificate_not_after: Gauge::default(),
             certificate_reloads: results(),
             policy_reloads: results(),
@@ -116,19 +123,15 @@ impl Default for Metrics {
             metrics.in_flight.clone(),
         );
         registry.register(
-            "connections",
-            "Open connections to the webhook",
-            metrics.connections.clone(),
-        );
-        registry.register(
-            "handshake_errors",
-            "TLS handshakes that failed or took too long",
-            metrics.handshake_errors.clone(),
-        );
-        registry.register(
             "shed",
-            "Reviews refused because too many were in flight",
+            "Reviews refused because too many, or too large ones, were under way",
             metrics.shed.clone(),
+        );
+        registry.register_with_unit(
+            "large_bodies",
+            "Memory that is set aside for large bodies",
+            Unit::Bytes,
+            metrics.body_bytes.clone(),
         );
         registry.register_with_unit(
             "certificate_not_after",
@@ -202,12 +205,24 @@ impl Metrics {
     }
 
     pub(crate) fn connection(&self) -> ConnectionGuard<'_> {
-        self.connections.inc();
-        ConnectionGuard(&self.connections)
+        self.connections.open.inc();
+        ConnectionGuard(&self.connections.open)
     }
 
     pub(crate) fn handshake_failed(&self) {
-        self.handshake_errors.inc();
+        self.connections.handshake_errors.inc();
+    }
+
+    pub(crate) fn handshakes_waiting(&self) -> &Gauge {
+        &self.connections.handshakes_waiting
+    }
+
+    pub(crate) fn closed_for_room(&self) -> &Closed {
+        &self.connections.closed_for_room
+    }
+
+    pub(crate) fn body_bytes(&self) -> &Gauge {
+        &self.body_bytes
     }
 
     pub(crate) fn review_shed(&self) {

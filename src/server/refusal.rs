@@ -24,9 +24,13 @@ pub(crate) enum Refusal {
     )]
     Overloaded { limit: usize },
     #[error(
-        "podgate is overloaded: {limit} large bodies are being read already; the request was not judged"
+        "podgate is overloaded: other bodies take all {budget} bytes that there are for large ones; the request was not judged"
     )]
-    OverloadedByBodies { limit: usize },
+    OverloadedByBodies { budget: usize },
+    #[error(
+        "podgate is overloaded: this large body was still arriving when another one needed its place; the request was not judged"
+    )]
+    GaveWay,
     #[error(
         "podgate did not finish within {0:?}, the deadline that the API server's timeout leaves; the request was not judged"
     )]
@@ -74,7 +78,7 @@ impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded { .. } | Self::OverloadedByBodies { .. } => {
+            Self::Overloaded { .. } | Self::OverloadedByBodies { .. } | Self::GaveWay => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
@@ -91,7 +95,9 @@ impl Refusal {
     fn reason(&self) -> &'static str {
         match self {
             Self::Panicked => "InternalError",
-            Self::Overloaded { .. } | Self::OverloadedByBodies { .. } => "ServiceUnavailable",
+            Self::Overloaded { .. } | Self::OverloadedByBodies { .. } | Self::GaveWay => {
+                "ServiceUnavailable"
+            }
             Self::DeadlineExceeded(_) | Self::SlowBody(_) => "Timeout",
             Self::BrokenBody | Self::NoReview(_) => "BadRequest",
             Self::TooLarge { .. } => "RequestEntityTooLarge",
@@ -128,7 +134,7 @@ impl Refusal {
             }
             Self::Method => Some((ALLOW, HeaderValue::from_static("POST"))),
             // The rest of the body is not waited for, so nothing else can follow on this connection.
-            Self::SlowBody(_) | Self::BrokenBody => {
+            Self::SlowBody(_) | Self::BrokenBody | Self::GaveWay => {
                 Some((CONNECTION, HeaderValue::from_static("close")))
             }
             _ => None,

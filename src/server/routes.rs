@@ -3,7 +3,7 @@
 //! In this order: panic guard, metrics, media type, announced size, body within its size and time, bounded concurrency,
 //! review within the deadline. A body that does not come takes no place from one that did. Whatever fails becomes a [`Refusal`]; nothing is logged for an answered review.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, future::pending, panic::resume_unwind, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -17,28 +17,39 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_TYPE},
     request::Parts,
 };
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
     time::{Instant, timeout, timeout_at},
 };
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{debug, error, warn};
 
 use super::{
-    body::{self, MAX_LARGE, Reading},
+    body::{self, Arrived, Reading},
+    budget::Budget,
     config::{Limits, Timeouts},
     deadline,
-    gate::{Endpoint, Reply, Reviewer},
+    gate::{Endpoint, Outcome, Reply, Reviewer},
     metrics::Metrics,
+    peer::Peer,
     refusal::Refusal,
+    room::Stay,
+    turns::Turns,
 };
+
+/// A body of this size keeps a processor busy for a millisecond. Its review takes its turn, and has a thread of its own.
+const HEAVY: usize = 512 * 1024;
 
 /// What every request shares.
 struct Gate<R> {
     reviewer: Arc<R>,
     metrics: Arc<Metrics>,
-    in_flight: Semaphore,
-    large_bodies: Semaphore,
+    in_flight: Arc<Semaphore>,
+    body_memory: Arc<Budget>,
+    heavy: Arc<Turns>,
     limits: Limits,
     timeouts: Timeouts,
 }
@@ -50,11 +61,13 @@ pub fn router<R: Reviewer>(
     limits: Limits,
     timeouts: Timeouts,
 ) -> Router {
+    let body_memory = limits.body_memory.max(limits.body);
     let gate = Arc::new(Gate {
         reviewer,
+        in_flight: Arc::new(Semaphore::new(limits.in_flight)),
+        body_memory: Budget::new(body_memory, metrics.body_bytes().clone()),
+        heavy: Turns::for_half_of_the_processors(Gauge::default()),
         metrics,
-        in_flight: Semaphore::new(limits.in_flight),
-        large_bodies: Semaphore::new(MAX_LARGE),
         limits,
         timeouts,
     });
@@ -101,7 +114,10 @@ impl<R: Reviewer> Gate<R> {
                     self.metrics.review_shed();
                 }
                 // Of a body that came too slowly, or broke, nothing more is waited for.
-                if !matches!(refusal, Refusal::SlowBody(_) | Refusal::BrokenBody) {
+                if !matches!(
+                    refusal,
+                    Refusal::SlowBody(_) | Refusal::BrokenBody | Refusal::GaveWay
+                ) {
                     body::swallow(&head.headers, body, self.limits.body, self.timeouts.body);
                 }
                 refusal.into_response()
@@ -120,27 +136,72 @@ impl<R: Reviewer> Gate<R> {
         check_media_type(&head.headers)?;
         body::check_length(&head.headers, self.limits.body)?;
         let wait = self.timeouts.queue.min(budget / 2);
+        // None where the router is called without a socket.
+        let stay = head.extensions.get::<Arc<Stay>>();
+        let peer = stay.map_or(Peer::NOBODY, |stay| stay.peer());
         let reading = Reading {
             limit: self.limits.body,
             within: self.timeouts.body.min(budget),
-            large: &self.large_bodies,
+            budget: &self.body_memory,
             wait,
+            peer,
         };
         let arrived = reading.read(body).await?;
-        let _permit = self.enter(wait).await?;
+        if let Some(stay) = stay {
+            stay.reviewing();
+        }
+        let permit = self.enter(wait).await?;
         let deadline = started + budget;
-        let review = self
-            .reviewer
-            .review(endpoint, arrived.bytes.clone(), deadline);
-        timeout_at(deadline, review)
+        let reply = if arrived.bytes.len() < HEAVY {
+            let review = self
+                .reviewer
+                .review(endpoint, arrived.bytes.clone(), deadline);
+            timeout_at(deadline, review).await
+        } else {
+            timeout_at(
+                deadline,
+                self.heavy_review(endpoint, arrived, permit, peer, deadline),
+            )
             .await
-            .map_err(|_| Refusal::DeadlineExceeded(budget))
+        };
+        let reply = reply.map_err(|_| Refusal::DeadlineExceeded(budget))?;
+        if let Some(stay) = stay
+            && reply.outcome != Outcome::Error
+        {
+            stay.proven();
+        }
+        Ok(reply)
+    }
+
+    /// Beside the threads that serve connections. What it holds is given back when it has really ended.
+    async fn heavy_review(
+        &self,
+        endpoint: Endpoint,
+        arrived: Arrived,
+        permit: OwnedSemaphorePermit,
+        peer: Peer,
+        deadline: Instant,
+    ) -> Reply {
+        let turn = self.heavy.take(peer).await;
+        let (reviewer, runtime) = (self.reviewer.clone(), Handle::current());
+        let reviewing = spawn_blocking(move || {
+            let _held = (turn, permit, arrived.share);
+            runtime.block_on(reviewer.review(endpoint, arrived.bytes, deadline))
+        });
+        match reviewing.await {
+            Ok(reply) => reply,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime ends, and this task with it.
+                Err(_) => pending().await,
+            },
+        }
     }
 
     /// A place among the reviews in flight. A burst waits a little for one; what still has none is shed.
-    async fn enter(&self, wait: Duration) -> Result<SemaphorePermit<'_>, Refusal> {
+    async fn enter(&self, wait: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
         // The semaphore is never closed, so what is no permit is the time that ran out.
-        match timeout(wait, self.in_flight.acquire()).await {
+        match timeout(wait, self.in_flight.clone().acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(Refusal::Overloaded {
                 limit: self.limits.in_flight,

@@ -1,7 +1,8 @@
 //! The binary itself: what a person or a kubelet that starts it meets.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -67,6 +68,35 @@ fn drains_although_nobody_reads_what_it_says() {
         .expect("kill runs");
     assert!(killed.success());
     assert!(end(&mut child).is_some_and(|it| it.success()));
+}
+
+#[test]
+fn with_few_file_descriptors_newcomers_are_let_in_all_the_same() {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 140; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_podgate"))
+        .args(serve(&[]).get_args())
+        .env_remove("KUBECONFIG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().expect("podgate starts");
+    let mut said = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let first = said.next().expect("it says so").expect("it is text");
+    let address = first.trim_start_matches("podgate serves https://");
+    let address = address.split('/').next().expect("there is an address");
+    let mut open = Vec::new();
+    for _ in 0..200 {
+        open.push(TcpStream::connect(address).expect("it connects"));
+    }
+    // The first one had to go.
+    open[0]
+        .set_read_timeout(Some(PATIENCE))
+        .expect("it is a socket");
+    assert_eq!(open[0].read(&mut [0]).expect("it is closed"), 0);
+    child.kill().expect("the child can be ended");
+    child.wait().expect("the child can be waited for");
 }
 
 /// A policy file with this `spec`, in flow style.

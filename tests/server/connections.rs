@@ -191,7 +191,7 @@ async fn requests_sent_in_one_go_are_answered_in_turn() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_waits_for_another_to_close() {
+async fn one_connection_too_many_waits_while_all_others_are_answered() {
     let mut config = config();
     config.limits.connections = 1;
     let server = Server::with(config).await;
@@ -200,15 +200,19 @@ async fn one_connection_too_many_waits_for_another_to_close() {
     })
     .await;
     let mut first = server.connect().await;
-    assert_eq!(first.review("{}").await.expect("it answers").status, 200);
+    let held = tokio::spawn(async move { (first.review("hold").await, first) });
+    eventually("it is held", async || server.stub.entered() == 1).await;
     let (address, ca) = (server.address, server.ca.clone());
     let mut second = tokio::spawn(async move {
         Client::over(tls(address, &ca).await.expect("its turn comes")).await
     });
     assert!(timeout(SHORT, &mut second).await.is_err(), "it waits");
-    drop(first);
+    server.stub.release(1);
+    let (answer, mut first) = held.await.expect("no panic");
+    assert_eq!(answer.expect("it is answered").status, 200);
     let mut second = second.await.expect("no panic");
     assert_eq!(second.review("{}").await.expect("it answers").status, 200);
+    assert!(!first.is_open().await, "it made room");
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! Clients that mean harm: what they send is refused or cut, and a good client beside them never notices.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use podgate::server::{CertificateSource, install_crypto_provider};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, pki_types::ServerName};
 
 use super::judged::{Judge, plain_pod, pod_review};
@@ -152,6 +153,26 @@ async fn whatever_name_is_asked_for_the_one_certificate_is_served() {
         // A handshake record with a ServerHello.
         assert_eq!((answer[0], answer[5]), (0x16, 2), "{answer:x?}");
     }
+}
+
+#[tokio::test]
+async fn a_handshake_that_comes_in_pieces_is_answered() {
+    let server = Server::judging().await;
+    let mut stream = TcpStream::connect(server.address)
+        .await
+        .expect("it connects");
+    stream.set_nodelay(true).expect("it is a socket");
+    for piece in hello("podgate.podgate-system.svc").chunks(400) {
+        stream.write_all(piece).await.expect("it is taken");
+        // As far as it gets: the answer does not depend on it.
+        sleep(Duration::from_millis(5)).await;
+    }
+    let mut answer = [0; 6];
+    timeout(PATIENCE, stream.read_exact(&mut answer))
+        .await
+        .expect("it answers")
+        .expect("it answers");
+    assert_eq!((answer[0], answer[5]), (0x16, 2), "{answer:x?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,12 @@
 //! A server on free ports, with a stub or the real engine, and a client that trusts it.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::body::Bytes;
 use http::{Request, Response, StatusCode};
@@ -14,7 +20,7 @@ use podgate::server::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{sleep, timeout},
 };
 use tokio_rustls::{
@@ -236,6 +242,17 @@ pub(crate) async fn tls_with(
     versions: &[&'static SupportedProtocolVersion],
 ) -> io::Result<TlsStream<TcpStream>> {
     tls_over(TcpStream::connect(address).await?, ca, versions).await
+}
+
+/// As if from another machine: any address of loopback.
+pub(crate) async fn tls_from(
+    from: IpAddr,
+    address: SocketAddr,
+    ca: &str,
+) -> io::Result<TlsStream<TcpStream>> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(from, 0))?;
+    tls_over(socket.connect(address).await?, ca, rustls::ALL_VERSIONS).await
 }
 
 pub(crate) async fn tls_over(

@@ -5,15 +5,18 @@
 //! connection is watched from outside, as a state machine:
 //!
 //! ```text
-//!        first byte        head complete        answer begun         flushed, body read
-//!   Idle ──────────► Head ─────────────► Exchange ─────────► Answered ──────────────────► Idle
-//!                                                               │                          ▲
-//!                                                               └──► Leftover ─────────────┘
-//!                                                           flushed          body read or let go
+//!              TLS        first byte        head complete         body complete
+//!   Handshake ─────► Idle ──────────► Head ─────────────► Exchange ─────────────► Review
+//!                     ▲                                      │ refused              │
+//!                     │   flushed, body read                 ▼                      │ answer begun
+//!                     ├─────────────────────────────────► Answered ◄────────────────┘
+//!                     │   body read or let go                │ flushed
+//!                     └─────────────────────────────────► Leftover
 //! ```
 //!
-//! Idle and Head have deadlines of their own; Exchange has one that goes on through Answered and Leftover, the phase in
-//! which the rest of a refused body still comes: its bytes are not the start of a head.
+//! Handshake, Idle and Head have deadlines of their own; Exchange has one that goes on through Review, Answered and
+//! Leftover, the phase in which the rest of a refused body still comes: its bytes are not the start of a head. In
+//! Review a connection is never closed to make room for another.
 //!
 //! A fresh connection starts as idle, not as a late request: Go's client may open one, find another free in the
 //! meantime, and keep the fresh one for later; were it cut early, that later POST could meet the cut and fail.
@@ -45,23 +48,25 @@ const LAST_REQUEST: Duration = Duration::from_secs(1);
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    Handshake,
     Idle,
     Head,
     Exchange,
+    Review,
     Answered,
     Leftover,
 }
 
 /// What one connection is doing and when that must end. Locked for an instant only, and by two tasks at most.
-pub(super) struct Pace {
+pub(crate) struct Pace {
     timeouts: Timeouts,
     state: Mutex<State>,
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct State {
-    pub(super) phase: Phase,
-    pub(super) deadline: Instant,
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    pub(crate) deadline: Instant,
     /// A request has begun on it.
     pub(super) used: bool,
     /// Bodies that somebody still reads; what arrives then is no head.
@@ -83,10 +88,11 @@ pub(super) struct Paced<S> {
 // === impl Pace ===
 
 impl Pace {
-    pub(super) fn new(timeouts: Timeouts) -> Self {
-        let deadline = Instant::now() + timeouts.idle;
+    /// Of a connection that has just been accepted.
+    pub(crate) fn new(timeouts: Timeouts) -> Self {
+        let deadline = Instant::now() + timeouts.handshake;
         let state = State {
-            phase: Phase::Idle,
+            phase: Phase::Handshake,
             deadline,
             used: false,
             bodies: 0,
@@ -97,25 +103,35 @@ impl Pace {
         }
     }
 
-    pub(super) fn requested(&self) {
+    /// From now on requests may come.
+    pub(super) fn greeted(&self) {
+        self.enter(&mut self.state(), Phase::Idle);
+    }
+
+    pub(crate) fn requested(&self) {
         let mut state = self.state();
         state.used = true;
         state.bodies += 1;
         self.enter(&mut state, Phase::Exchange);
     }
 
-    pub(super) fn answered(&self) {
+    pub(crate) fn reviewing(&self) {
+        self.enter(&mut self.state(), Phase::Review);
+    }
+
+    pub(crate) fn answered(&self) {
         self.enter(&mut self.state(), Phase::Answered);
     }
 
     fn enter(&self, state: &mut State, phase: Phase) {
         state.phase = phase;
         let time = match phase {
+            Phase::Handshake => self.timeouts.handshake,
             Phase::Idle => self.timeouts.idle,
             Phase::Head => self.timeouts.head,
             Phase::Exchange => self.timeouts.exchange,
-            // Taking the answer, and giving the rest of the body, belong to the exchange.
-            Phase::Answered | Phase::Leftover => return,
+            // Giving the rest of the body, and taking the answer, belong to the exchange.
+            Phase::Review | Phase::Answered | Phase::Leftover => return,
         };
         state.deadline = Instant::now() + time;
     }
@@ -127,7 +143,7 @@ impl Pace {
         }
     }
 
-    fn flushed(&self) {
+    pub(crate) fn flushed(&self) {
         let mut state = self.state();
         if state.phase == Phase::Answered {
             let next = if state.bodies == 0 {
@@ -139,7 +155,7 @@ impl Pace {
         }
     }
 
-    fn body_ended(&self) {
+    pub(crate) fn body_ended(&self) {
         let mut state = self.state();
         state.bodies -= 1;
         if state.phase == Phase::Leftover && state.bodies == 0 {
@@ -155,7 +171,7 @@ impl Pace {
         }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
