@@ -10,14 +10,14 @@
 //! One control plane serves all tests of a run and ends with the process, however that ends. Every test makes its own
 //! namespaces, and its own gate where it needs its own policies.
 
-mod assets;
-mod control_plane;
+pub mod assets;
+pub mod control_plane;
 mod crowd;
 mod gate;
 mod kubectl;
 mod namespace;
-mod pki;
-mod process;
+pub mod pki;
+pub mod process;
 mod registration;
 
 use std::{
@@ -39,7 +39,7 @@ pub use self::{
 };
 use self::{
     assets::{Assets, AssetsError},
-    control_plane::{ControlPlane, StartError},
+    control_plane::{ControlPlane, Exposure, StartError},
 };
 
 /// Where cargo put the binary under test; an example is built without it and is the gate itself.
@@ -101,7 +101,7 @@ impl Cluster {
         let assets = Assets::locate()?;
         let directory = TempDir::with_prefix("podgate-cluster-")?.keep();
         let sweeper = process::remove_at_exit(&directory)?;
-        let control_plane = ControlPlane::start(&assets, &directory)?;
+        let control_plane = ControlPlane::start(&assets, &directory, &Exposure::LOOPBACK)?;
         let podgate = match PODGATE {
             Some(path) => path.into(),
             None => env::current_exe()?,

@@ -33,8 +33,40 @@ impl Namespace {
         labels: &[(&str, &str)],
     ) -> Self {
         let name = random_name(prefix);
+        Self::create_all(kubectl, audit_log, name.clone(), objects(&name, labels))
+    }
+
+    /// As [`Self::create`], where a controller gives every namespace its service account.
+    #[track_caller]
+    pub fn create_bare(
+        kubectl: &Kubectl,
+        audit_log: &Path,
+        prefix: &str,
+        labels: &[(&str, &str)],
+    ) -> Self {
+        let name = random_name(prefix);
+        let [namespace, _] = objects(&name, labels);
+        Self::create_all(kubectl, audit_log, name, [namespace])
+    }
+
+    /// One that is there already.
+    pub fn existing(kubectl: &Kubectl, audit_log: &Path, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kubectl: kubectl.clone(),
+            audit_log: audit_log.to_owned(),
+        }
+    }
+
+    #[track_caller]
+    fn create_all(
+        kubectl: &Kubectl,
+        audit_log: &Path,
+        name: String,
+        objects: impl Into<Vec<Value>>,
+    ) -> Self {
         kubectl
-            .run_with_input(&["create", "-f", "-"], &list(objects(&name, labels)))
+            .run_with_input(&["create", "-f", "-"], &list(objects))
             .expect_success();
         Self {
             name,
