@@ -21,8 +21,10 @@ mod cluster {
 
 mod node {
     pub mod applied;
+    pub mod drills;
     pub mod image;
     pub mod install;
+    pub mod load;
     pub mod machine;
     pub mod namespaces;
     pub mod pod;
@@ -34,7 +36,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use cluster::harness::{in_ci, say};
 use node::{
-    applied, image,
+    applied, drills, image,
     namespaces::{self, Refusal},
 };
 
@@ -44,7 +46,7 @@ type Test = (&'static str, fn());
 fn main() -> ExitCode {
     namespaces::stay();
     let arguments = Arguments::from_args();
-    let on_a_node = [namespaces::TESTS, applied::TESTS];
+    let on_a_node = [namespaces::TESTS, applied::TESTS, drills::TESTS];
     let on_a_node = on_a_node.iter().copied().flatten();
     let anywhere = image::TESTS.iter().copied().map(plain);
 
