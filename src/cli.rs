@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+pub mod api_server_config;
 pub mod audit;
 pub mod check;
 pub mod demo;
@@ -28,11 +29,13 @@ enum Command {
     /// Show what podgate does: start it, and ask it about a few examples
     Demo(demo::DemoArgs),
     /// Serve the validating and mutating webhooks
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Judge manifests as the webhooks would
     Check(check::CheckArgs),
     /// Judge what runs in a cluster
     Audit(audit::AuditArgs),
+    /// Write what the API server needs to be the only one that podgate lets in
+    ApiServerConfig(api_server_config::ApiServerConfigArgs),
 }
 
 /// Runs the subcommand that the arguments name. `commit` is what `--version` says was built.
@@ -43,9 +46,10 @@ pub fn main(commit: Option<&str>) -> ExitCode {
     let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     match cli.command {
         Command::Demo(args) => demo::run(args),
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::ApiServerConfig(args) => api_server_config::run(args),
     }
 }
 

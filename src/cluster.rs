@@ -1,11 +1,16 @@
 //! Everything that talks to the API server. Knows nothing of policies or of serving.
 
+pub mod certificates;
 pub mod client;
+pub mod clock;
+pub mod events;
+pub mod lease;
 pub mod list;
 pub mod namespaces;
 
 use kube::{Client, api::ListParams};
 
+use self::clock::ApiClock;
 use self::list::Pages;
 use self::namespaces::Namespaces;
 
@@ -16,6 +21,7 @@ const PAGE: u32 = 250;
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    clock: ApiClock,
     /// The labels of namespaces.
     pub namespaces: Namespaces,
 }
@@ -23,13 +29,26 @@ pub struct Cluster {
 // === impl Cluster ===
 
 impl Cluster {
-    /// The cluster that this client talks to.
+    /// The cluster that this client talks to, and what its answers tell beside their content.
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: Client, clock: ApiClock) -> Self {
         Self {
-            namespaces: Namespaces::new(client.clone()),
+            namespaces: Namespaces::new(client.clone(), clock.clone()),
             client,
+            clock,
         }
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What time it is for the API server.
+    #[must_use]
+    pub fn clock(&self) -> &ApiClock {
+        &self.clock
     }
 
     /// The Pods of a namespace. Needs `list` on Pods.

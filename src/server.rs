@@ -6,6 +6,7 @@
 mod admin;
 mod body;
 mod certificate;
+mod clients;
 mod config;
 mod connection;
 mod deadline;
@@ -23,7 +24,7 @@ mod routes;
 mod shutdown;
 
 use std::{
-    io,
+    fmt, io,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -40,14 +41,9 @@ use tokio_util::{
 };
 use tracing::info;
 
-use self::{
-    certificate::Current,
-    drain::{Accepting, Running},
-    listener::{Listener, Shared},
-    readiness::Condition,
-};
 pub use self::{
-    certificate::{CertificateError, Generated, install_crypto_provider},
+    certificate::{CertificateError, Current, Generated, install_crypto_provider},
+    clients::{ClientAuthority, ClientsError},
     config::{CertificateSource, Config, Limits, Timeouts},
     deadline::parse_go_duration,
     drain::Drained,
@@ -57,16 +53,21 @@ pub use self::{
     routes::router,
     shutdown::Shutdown,
 };
+use self::{
+    clients::Clients,
+    drain::{Accepting, Running},
+    listener::{Listener, Shared},
+    readiness::Condition,
+};
 
 /// Connections to the second port: a kubelet, a few scrapers, a person.
 const ADMIN_CONNECTIONS: usize = 64;
 
 /// A server that runs. Dropping it changes nothing: it ends when its [`Shutdown`] says so.
-#[derive(Debug)]
 pub struct Serving {
     address: SocketAddr,
     admin_address: SocketAddr,
-    ca: Option<String>,
+    certificate: Arc<Current>,
     running: JoinHandle<Drained>,
 }
 
@@ -76,6 +77,9 @@ pub enum ServeError {
     /// The certificate cannot be served.
     #[error("cannot serve with this certificate: {0}")]
     Certificate(#[from] CertificateError),
+    /// Clients cannot be told apart.
+    #[error("cannot tell clients apart: {0}")]
+    Clients(#[from] ClientsError),
     /// An address cannot be listened at.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -105,23 +109,24 @@ pub async fn serve<R: Reviewer>(
         listen,
         admin_listen,
         certificate,
+        clients,
         limits,
         timeouts,
     } = config;
-    let (current, files) = Current::load_from(&certificate)?;
+    let (clients, authority) = clients.map(Clients::load).transpose()?.unzip();
+    let (current, source) = Current::load_from(certificate, clients.clone())?;
     let current = Arc::new(current);
     let (socket, address) = bind(listen).await?;
     let (admin_socket, admin_address) = bind(admin_listen).await?;
 
     let metrics = health.metrics().clone();
-    metrics.certificate_served(current.load().not_after());
+    if let Some(certificate) = current.load() {
+        metrics.certificate_served(certificate.not_after());
+    }
     let probed = current.clone();
     health
         .readiness()
-        .require("certificate", move || match probed.load().check_valid() {
-            Ok(note) => Condition::Ok(note),
-            Err(error) => Condition::Failed(error.to_string()),
-        });
+        .require("certificate", move || probed.condition());
     let proven = health
         .readiness()
         .switch("listener", Condition::Failed("not tried yet".into()));
@@ -167,14 +172,13 @@ pub async fn serve<R: Reviewer>(
         current.clone(),
         proven,
     )))];
-    if let Some(files) = files {
-        let watching = certificate::watch(
-            current.clone(),
-            files,
-            timeouts.certificate_poll,
-            metrics.clone(),
-        );
-        beside.push(AbortOnDropHandle::new(tokio::spawn(watching)));
+    if let Some((clients, authority)) = clients.zip(authority) {
+        let following = clients.follow(authority, timeouts.certificate_poll);
+        beside.push(AbortOnDropHandle::new(tokio::spawn(following)));
+    }
+    if let Some(source) = source {
+        let following = source.follow(current.clone(), timeouts.certificate_poll, metrics.clone());
+        beside.push(AbortOnDropHandle::new(tokio::spawn(following)));
     }
     let running = Running {
         webhook: start(socket, webhook),
@@ -185,16 +189,23 @@ pub async fn serve<R: Reviewer>(
         timeouts,
     };
     info!(%address, %admin_address, "serving");
-    let ca = current.ca().map(str::to_owned);
     Ok(Serving {
         address,
         admin_address,
-        ca,
+        certificate: current,
         running: tokio::spawn(running.until(shutdown)),
     })
 }
 
 // === impl Serving ===
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Serving {
     /// Where the webhook listens.
@@ -212,7 +223,13 @@ impl Serving {
     /// The CA to trust, in PEM, when the certificate was generated.
     #[must_use]
     pub fn ca(&self) -> Option<&str> {
-        self.ca.as_deref()
+        self.certificate.ca()
+    }
+
+    /// The certificate in force, from now on.
+    #[must_use]
+    pub fn certificate(&self) -> Arc<Current> {
+        self.certificate.clone()
     }
 
     /// Waits for the end.

@@ -15,9 +15,14 @@ mod cluster {
     mod harness;
 
     mod audit;
+    mod cert_manager;
+    mod certificates;
     mod example_run;
     mod gate;
+    mod helm;
+    mod install;
     mod manifests;
+    mod objects;
     mod pod_security;
     mod smoke;
     mod validation;

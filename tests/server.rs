@@ -10,6 +10,7 @@ mod server {
     mod binary;
     mod certificates;
     mod check;
+    mod clients;
     mod connections;
     mod demo;
     mod directory;

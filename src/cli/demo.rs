@@ -55,7 +55,7 @@ const EXAMPLES: [Example; 4] = examples! {
     "hardened.yaml": "A Pod that asks for little is admitted, and not touched:",
 };
 
-/// The webhook's name in `manifests/webhooks.yaml`.
+/// The webhook's name in `manifests/base/webhooks`.
 const WEBHOOK: &str = "gate.podgate.dev";
 
 const COMMAND: Style = Style::new().bold();

@@ -1,23 +1,23 @@
 //! The flags of `podgate serve`, and what they mean for the server.
 
+mod certificates;
 mod pod_security;
+mod running;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
-use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-use std::process::ExitCode;
-use std::sync::Arc;
-
+pub(in crate::cli) use self::certificates::lifetime;
+use self::certificates::{CertificateArgs, Source};
 use self::pod_security::PodSecurityArgs;
-use crate::cluster::{Cluster, client::connect};
-use crate::policy::{LoadError, Options, PolicySet, shipped};
-use crate::server::directory::{self, DirectoryError, Files};
-use crate::server::engine::Engine;
-use crate::server::{CertificateSource, Config, Limits, Timeouts, parse_go_duration};
-use crate::server::{Health, Serving, Shutdown, serve};
+pub(in crate::cli) use self::running::greeting;
+use crate::cluster::certificates::Settings;
+use crate::policy::Options;
+use crate::server::{
+    CertificateSource, ClientAuthority, Config, Limits, Timeouts, parse_go_duration,
+};
 
 /// Serve the validating and mutating webhooks.
 ///
@@ -43,23 +43,23 @@ pub struct ServeArgs {
     )]
     pub admin_listen: SocketAddr,
 
-    /// PEM file with the certificate and its chain; read again when it changes [default: one is generated]
-    #[arg(
-        long,
-        env = "PODGATE_TLS_CERT",
-        value_name = "FILE",
-        requires = "tls_key"
-    )]
-    pub tls_cert: Option<PathBuf>,
+    #[command(flatten)]
+    pub certificates: CertificateArgs,
 
-    /// PEM file with the key of the certificate
+    /// PEM file with the authority of clients' certificates: only clients that show one of its certificates are let in,
+    /// which `podgate api-server-config` makes for the API server. Read again when it changes
+    #[arg(long, env = "PODGATE_CLIENT_CA", value_name = "FILE")]
+    pub client_ca: Option<PathBuf>,
+
+    /// Of these, only clients with this common name or DNS name; can be given several times
     #[arg(
         long,
-        env = "PODGATE_TLS_KEY",
-        value_name = "FILE",
-        requires = "tls_cert"
+        env = "PODGATE_CLIENT_NAME",
+        value_name = "NAME",
+        requires = "client_ca",
+        value_delimiter = ','
     )]
-    pub tls_key: Option<PathBuf>,
+    pub client_name: Vec<String>,
 
     /// Directory of policies; read again when it changes [default: the policies that podgate ships]
     #[arg(long, env = "PODGATE_POLICIES", value_name = "DIR")]
@@ -76,6 +76,10 @@ pub struct ServeArgs {
     /// Credentials for the API server, for namespace labels [default: KUBECONFIG, else those of the Pod]
     #[arg(long, env = "PODGATE_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+
+    /// How old what is known of namespaces may be, when the API server cannot be watched, before podgate is unready
+    #[arg(long, env = "PODGATE_MAX_STALENESS", value_name = "DURATION", default_value = "2m", value_parser = duration)]
+    pub max_staleness: Duration,
 
     /// Time between looks at the certificate and the policies; a change counts when two looks in a row agree on it
     #[arg(long, env = "PODGATE_POLL", value_name = "DURATION", default_value = "5s", value_parser = poll)]
@@ -105,8 +109,16 @@ pub struct ServeArgs {
 /// What the flags say, sorted by who needs it.
 #[derive(Clone, Debug)]
 pub struct ServeSettings {
-    /// For [`serve`](crate::server::serve).
+    /// For [`serve`](crate::server::serve); where certificates are kept in the cluster, without them.
     pub config: Config,
+    /// Certificates are kept in the cluster.
+    pub in_cluster: bool,
+    /// What podgate's own things are called there.
+    pub names: Settings,
+    /// The uid of this Pod, where podgate runs in one.
+    pub pod_uid: Option<String>,
+    /// How old what is known of namespaces may be.
+    pub max_staleness: Duration,
     /// The policy directory; none means the shipped policies.
     pub policies: Option<PathBuf>,
     /// Time between looks at the policy directory.
@@ -123,17 +135,21 @@ pub struct ServeSettings {
 
 impl ServeArgs {
     /// Sorts the flags.
-    #[must_use]
-    pub fn into_settings(self) -> ServeSettings {
+    ///
+    /// # Errors
+    /// When two of them contradict each other.
+    pub fn into_settings(self) -> Result<ServeSettings, String> {
         let Self {
             listen,
             admin_listen,
-            tls_cert,
-            tls_key,
+            certificates,
+            client_ca,
+            client_name,
             policies,
             pod_security_labels,
             pod_security,
             kubeconfig,
+            max_staleness,
             poll,
             max_connections,
             max_in_flight,
@@ -141,15 +157,20 @@ impl ServeArgs {
             drain_delay,
             drain_deadline,
         } = self;
-        let certificate = match (tls_cert, tls_key) {
-            (Some(certificate), Some(key)) => CertificateSource::Files { certificate, key },
-            // clap lets neither come alone.
-            _ => CertificateSource::default(),
+        let (source, names, pod_uid) = certificates.sort(poll)?;
+        let in_cluster = matches!(source, Source::Cluster);
+        let certificate = match source {
+            Source::Files { certificate, key } => CertificateSource::Files { certificate, key },
+            Source::Memory | Source::Cluster => CertificateSource::default(),
         };
         let config = Config {
             listen,
             admin_listen,
             certificate,
+            clients: client_ca.map(|file| ClientAuthority {
+                file,
+                names: client_name,
+            }),
             limits: Limits {
                 connections: max_connections,
                 in_flight: max_in_flight,
@@ -162,29 +183,20 @@ impl ServeArgs {
                 ..Timeouts::default()
             },
         };
-        ServeSettings {
+        Ok(ServeSettings {
             config,
+            in_cluster,
+            names,
+            pod_uid,
+            max_staleness,
             policies,
             policy_poll: poll,
             pod_security_labels,
             pod_security: pod_security.options(),
             kubeconfig,
-        }
+        })
     }
 }
-
-/// Why there is nothing to serve with.
-#[derive(Debug, thiserror::Error)]
-enum PolicyError {
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
-}
-
-/// Why Pod Security labels cannot count.
-const NO_CLUSTER: &str =
-    "Pod Security labels are in the cluster, and no cluster is known: name one with --kubeconfig";
 
 /// Serves until a signal ends it.
 #[must_use]
@@ -199,128 +211,20 @@ pub fn run(args: ServeArgs) -> ExitCode {
         // It would report a log that cannot be written on the same closed pipe, and panic.
         .log_internal_errors(false)
         .init();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(serve_until_signal(args.into_settings())) {
+    let ended = args
+        .into_settings()
+        .map_err(Into::into)
+        .and_then(|settings| {
+            let runtime =
+                tokio::runtime::Runtime::new().map_err(|error| format!("cannot start: {error}"))?;
+            runtime.block_on(running::serve_until_signal(settings))
+        });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-async fn serve_until_signal(settings: ServeSettings) -> Result<(), Box<dyn std::error::Error>> {
-    let health = Health::default();
-    let (files, set) = match load(settings.policies.as_deref()) {
-        Ok(loaded) => loaded,
-        Err(PolicyError::Load(error)) => {
-            return Err(format!("no policies in force\n{}", error.render(false)).into());
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let (labels_count, options) = (settings.pod_security_labels, settings.pod_security);
-    let prepare = move |set: PolicySet| {
-        let set = if labels_count {
-            set.with_pod_security()
-        } else {
-            set
-        };
-        set.with_pod_security_options(options)
-    };
-    let set = prepare(set);
-    health.policies_loaded(set.policies().len(), set.hash());
-    let needs_labels = set.needs_namespace_labels();
-    let shutdown = Shutdown::on_signals()?;
-    crate::server::install_crypto_provider();
-    let cluster = connect(settings.kubeconfig.as_deref())
-        .await?
-        .map(Cluster::new);
-    match &cluster {
-        Some(Cluster { namespaces, .. }) => {
-            health.require_namespaces(namespaces);
-            tokio::spawn(namespaces.clone().follow());
-        }
-        None if set.pod_security().is_some() => return Err(NO_CLUSTER.into()),
-        None if needs_labels => {
-            warn!(
-                "no cluster is known: every policy with a namespaceSelector applies to every namespace"
-            );
-        }
-        None => {}
-    }
-    let engine = Arc::new(Engine::new(set, cluster));
-    if let Some(directory) = settings.policies {
-        let (engine, health) = (engine.clone(), health.clone());
-        tokio::spawn(async move {
-            let place = directory.display().to_string();
-            directory::watch(directory, files, settings.policy_poll, |found| {
-                reload(&engine, &health, &place, found, prepare);
-            })
-            .await;
-        });
-    }
-    let serving = serve(settings.config, engine, health, shutdown).await?;
-    // Whoever started it may not read it: that is no reason to end.
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), greeting(&serving).as_bytes());
-    serving.wait().await?;
-    Ok(())
-}
-
-/// How to reach what is being served.
-pub(super) fn greeting(serving: &Serving) -> String {
-    let (address, admin) = (serving.address(), serving.admin_address());
-    let mut text = format!(
-        "podgate serves https://{address}/validate and https://{address}/mutate\n\
-         health and metrics: http://{admin}/readyz?verbose and http://{admin}/metrics\n"
-    );
-    if let Some(ca) = serving.ca() {
-        text.push_str("the certificate is generated; trust this CA to call it (caBundle takes it in base64):\n");
-        text.push_str(ca);
-    }
-    text
-}
-
-fn load(directory: Option<&std::path::Path>) -> Result<(Files, PolicySet), PolicyError> {
-    match directory {
-        None => Ok((Files::new(), shipped()?)),
-        Some(directory) => {
-            let files = directory::read(directory)?;
-            let set = PolicySet::load(&directory.display().to_string(), &files)?;
-            Ok((files, set))
-        }
-    }
-}
-
-/// A good edit comes into force at once and as a whole; a bad one changes nothing but what is said.
-fn reload(
-    engine: &Engine,
-    health: &Health,
-    place: &str,
-    found: Result<Files, DirectoryError>,
-    prepare: impl Fn(PolicySet) -> PolicySet,
-) {
-    match found {
-        Err(error) => {
-            let reason = error.to_string();
-            health.policies_refused(&reason, &format!("error: {reason}"));
-        }
-        Ok(files) => match PolicySet::load(place, &files) {
-            Ok(set) if set.pod_security().is_some() && !engine.has_cluster() => {
-                health.policies_refused(NO_CLUSTER, &format!("error: {NO_CLUSTER}"));
-            }
-            Ok(set) => {
-                let set = prepare(set);
-                health.policies_loaded(set.policies().len(), set.hash());
-                engine.replace(set);
-            }
-            Err(error) => health.policies_refused(&error.to_string(), &error.render(false)),
-        },
     }
 }
 
@@ -358,7 +262,7 @@ mod tests {
     fn parse(args: &[&str]) -> Result<ServeSettings, String> {
         let cli = Cli::try_parse_from([&["podgate"], args].concat())
             .map_err(|error| error.to_string())?;
-        Ok(cli.serve.into_settings())
+        cli.serve.into_settings()
     }
 
     #[test]
@@ -378,7 +282,38 @@ mod tests {
             certificate: "a".into(),
             key: "b".into(),
         };
-        assert_eq!(settings.config.certificate, files);
+        assert_eq!(
+            format!("{:?}", settings.config.certificate),
+            format!("{files:?}")
+        );
+    }
+
+    #[test]
+    fn one_flag_says_where_the_certificate_comes_from() {
+        let in_cluster = parse(&["--certificates", "cluster", "--namespace", "gate"])
+            .expect("nothing is missing");
+        assert!(in_cluster.in_cluster && in_cluster.names.namespace == "gate");
+        assert!(!parse(&[]).expect("no flag is required").in_cluster);
+        for (args, expected) in [
+            (&["--certificates", "files"][..], "needs --tls-cert"),
+            (
+                &[
+                    "--certificates",
+                    "cluster",
+                    "--tls-cert",
+                    "a",
+                    "--tls-key",
+                    "b",
+                ],
+                "of no use",
+            ),
+            (&["--ca-lifetime", "100h"], "no certificate outlives"),
+            (&["--ca-overlap", "2000h"], "followed too late"),
+            (&["--certificate-lifetime", "5s"], "a minute or more"),
+        ] {
+            let error = parse(args).map(drop).expect_err("it is refused");
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

@@ -1,11 +1,25 @@
 //! The client for the API server, if there is one to talk to.
 
-use std::path::{Path, PathBuf};
+mod heard;
 
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use self::heard::HeardLayer;
+use super::clock::ApiClock;
 use kube::{
     Client, Config,
+    client::ClientBuilder,
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
+
+/// An API server that does not take a connection within this time is gone.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// One that says nothing for so long is gone, too. Longer than a watch may be silent.
+const READ: Duration = Duration::from_mins(1);
 
 /// kubelet sets it in every Pod; without it this is no cluster.
 const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
@@ -40,13 +54,15 @@ pub enum ClientError {
 /// this Pod runs in, else none. `~/.kube/config` is not used unasked: a gate that is tried on a laptop must not go to
 /// whatever cluster its owner used last.
 ///
+/// With it comes what its answers tell of the API server's clock.
+///
 /// Nothing is sent yet: that a client was built does not mean that somebody answers.
 ///
 /// # Errors
 /// When credentials were named or are there but cannot be used. Never a silent `None` for a bad file.
-pub async fn connect(kubeconfig: Option<&Path>) -> Result<Option<Client>, ClientError> {
+pub async fn connect(kubeconfig: Option<&Path>) -> Result<Option<(Client, ApiClock)>, ClientError> {
     let options = KubeConfigOptions::default();
-    let config = if let Some(path) = kubeconfig {
+    let mut config = if let Some(path) = kubeconfig {
         named(path, &options).await?
     } else if let Some(read) =
         Kubeconfig::from_env().map_err(|error| ClientError::Environment(Box::new(error)))?
@@ -59,9 +75,13 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Option<Client>, Client
     } else {
         return Ok(None);
     };
-    Client::try_from(config)
-        .map(Some)
-        .map_err(|error| ClientError::Client(Box::new(error)))
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(READ);
+    let clock = ApiClock::default();
+    let client = ClientBuilder::try_from(config)
+        .map(|it| it.with_layer(&HeardLayer(clock.clone())).build())
+        .map_err(|error| ClientError::Client(Box::new(error)))?;
+    Ok(Some((client, clock)))
 }
 
 /// The client that kubectl would have: for the kubeconfig that was named, else for those that `KUBECONFIG` names, else

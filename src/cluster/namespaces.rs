@@ -1,7 +1,8 @@
 //! The labels of namespaces, as a snapshot that reviews read without waiting.
 //!
 //! A watch keeps the snapshot; only a namespace that it does not hold is fetched live, as a Pod may be created before
-//! the watch has told of its namespace. When the watch fails, the last snapshot stays.
+//! the watch has told of its namespace. When the watch fails, the last snapshot stays, and its age is told. A watch is
+//! begun anew every [`WATCH`] seconds, so that one that is dead without saying so is not taken for a quiet one.
 //! Needs `get`, `list` and `watch` on namespaces.
 
 use std::{
@@ -19,13 +20,23 @@ use kube::{
     core::PartialObjectMeta,
     runtime::{
         WatchStreamExt as _,
+        utils::Backoff,
         watcher::{self, Event, watcher},
     },
 };
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::segment;
+use super::{clock::ApiClock, segment};
+
+/// How long one watch lasts.
+const WATCH: u32 = 25;
+
+/// Between two tries. Short, because a replica whose labels are old is of no use once the API server is back.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// A watch that began within this time, or the one before it, tells what is.
+const FRESH: Duration = Duration::from_mins(1);
 
 /// For one live GET; the review that waits for it has a deadline of its own.
 const LIVE_GET: Duration = Duration::from_secs(2);
@@ -69,14 +80,25 @@ pub enum SyncState {
     Pending(Option<String>),
     /// The snapshot holds this many namespaces and follows the cluster.
     Synced(usize),
-    /// The snapshot holds this many namespaces but the watch fails, so it may be out of date.
-    Stale(usize, String),
+    /// The snapshot holds this many namespaces, but may be out of date.
+    Stale {
+        /// How many.
+        count: usize,
+        /// How old it is at most, if that is known.
+        age: Option<Duration>,
+        /// The last error.
+        error: String,
+    },
 }
+
+/// The same pause before every try.
+struct Steadily;
 
 type Snapshot = HashMap<String, Labels>;
 
 struct Inner {
     api: Api<PartialObjectMeta<Namespace>>,
+    clock: ApiClock,
     snapshot: ArcSwap<Snapshot>,
     sync: ArcSwap<SyncState>,
 }
@@ -86,9 +108,10 @@ struct Inner {
 impl Namespaces {
     /// An empty snapshot; [`Namespaces::follow`] fills it.
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: Client, clock: ApiClock) -> Self {
         Self(Arc::new(Inner {
             api: Api::all(client),
+            clock,
             snapshot: ArcSwap::default(),
             sync: ArcSwap::from_pointee(SyncState::Pending(None)),
         }))
@@ -126,12 +149,29 @@ impl Namespaces {
     /// How far the watch has come.
     #[must_use]
     pub fn sync(&self) -> SyncState {
-        SyncState::clone(&self.0.sync.load())
+        let (noted, age) = (self.0.sync.load(), self.0.clock.since_watching());
+        let fresh = age.map(|age| age < FRESH);
+        match (&**noted, fresh) {
+            // Nothing may have changed since an error, so that no event has come.
+            (SyncState::Stale { count, .. }, Some(true)) => SyncState::Synced(*count),
+            (SyncState::Synced(count), Some(false)) => SyncState::Stale {
+                count: *count,
+                age,
+                error: "no watch can be begun".into(),
+            },
+            (SyncState::Stale { count, error, .. }, _) => SyncState::Stale {
+                count: *count,
+                age,
+                error: error.clone(),
+            },
+            (noted, _) => noted.clone(),
+        }
     }
 
-    /// Keeps the snapshot, for ever. Errors are retried with growing pauses.
+    /// Keeps the snapshot, for ever.
     pub async fn follow(self) {
-        let events = watcher(self.0.api.clone(), watcher::Config::default()).default_backoff();
+        let config = watcher::Config::default().timeout(WATCH);
+        let events = watcher(self.0.api.clone(), config).backoff(Steadily);
         let mut events = pin!(events);
         let mut listed = Snapshot::new();
         while let Some(event) = events.next().await {
@@ -175,14 +215,31 @@ impl Namespaces {
 
     fn failed(&self, error: &watcher::Error) {
         warn!(%error, "the watch of namespaces failed, trying again");
+        let error = error.to_string();
         let sync = match self.sync() {
-            SyncState::Pending(_) => SyncState::Pending(Some(error.to_string())),
-            SyncState::Synced(count) | SyncState::Stale(count, _) => {
-                SyncState::Stale(count, error.to_string())
-            }
+            SyncState::Pending(_) => SyncState::Pending(Some(error)),
+            SyncState::Synced(count) | SyncState::Stale { count, .. } => SyncState::Stale {
+                count,
+                age: None,
+                error,
+            },
         };
         self.0.sync.store(Arc::new(sync));
     }
+}
+
+// === impl Steadily ===
+
+impl Iterator for Steadily {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(PAUSE)
+    }
+}
+
+impl Backoff for Steadily {
+    fn reset(&mut self) {}
 }
 
 /// Name and labels; all else of the object, managed fields and annotations included, is let go here.
@@ -260,7 +317,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_snapshot_follows_the_cluster() {
-        let namespaces = Namespaces::new(api_server());
+        let namespaces = Namespaces::new(api_server(), ApiClock::default());
         assert_eq!(namespaces.sync(), SyncState::Pending(None));
         let following = tokio::spawn(namespaces.clone().follow());
         eventually(|| namespaces.known("new").is_some() && namespaces.known("old").is_none()).await;
@@ -275,7 +332,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_snapshot_lacks_is_fetched_and_what_is_missing_is_no_empty_set_of_labels() {
-        let namespaces = Namespaces::new(api_server());
+        let namespaces = Namespaces::new(api_server(), ApiClock::default());
         let labels = namespaces.labels("live").await.expect("it is fetched");
         assert_eq!(labels.get("is").map(String::as_str), Some("live"));
         assert!(
@@ -291,7 +348,7 @@ mod tests {
         let refused = tower::service_fn(async |_: Request<Body>| {
             Ok::<_, Infallible>(response(StatusCode::FORBIDDEN, failure(403, "Forbidden")))
         });
-        let namespaces = Namespaces::new(Client::new(refused, "default"));
+        let namespaces = Namespaces::new(Client::new(refused, "default"), ApiClock::default());
         let following = tokio::spawn(namespaces.clone().follow());
         eventually(|| matches!(namespaces.sync(), SyncState::Pending(Some(_)))).await;
         let error = namespaces.labels("any").await.expect_err("it is refused");

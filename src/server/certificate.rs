@@ -1,6 +1,6 @@
 //! The certificate that the webhook presents: read from PEM and checked, so that one that is held can be served.
 //!
-//! [`Current`] is the one in force; [`watch`] replaces it when the files change. kubelet swaps whole directories
+//! [`Current`] is the one in force; [`Source::follow`] replaces it when its source changes. kubelet swaps whole directories
 //! (`..data`), cert-manager writes pairs, people write one file after the other: content is compared, not times, and
 //! a pair that does not fit together is not served. The old one stays.
 
@@ -9,6 +9,7 @@ mod generated;
 
 use std::{io, path::PathBuf, sync::Arc};
 
+use jiff::Timestamp;
 use tokio_rustls::rustls::{
     self, ServerConfig,
     crypto::aws_lc_rs,
@@ -18,8 +19,11 @@ use tokio_rustls::rustls::{
 };
 use x509_parser::{parse_x509_certificate, time::ASN1Time};
 
-pub(crate) use self::current::{Current, watch};
+pub use self::current::Current;
 pub use self::generated::Generated;
+
+use super::clients::Clients;
+use crate::cluster::certificates::PairError;
 
 /// HTTP/1.1 is all that an API server speaks to a Service.
 const ALPN: &[u8] = b"http/1.1";
@@ -67,7 +71,7 @@ pub enum CertificateError {
     NotValid(String),
     /// A certificate could not be made.
     #[error("cannot generate a certificate: {0}")]
-    Generate(#[from] rcgen::Error),
+    Generate(#[from] PairError),
 }
 
 /// Makes aws-lc-rs the TLS provider of the process. The first call decides, further ones change nothing.
@@ -81,17 +85,23 @@ pub fn install_crypto_provider() {
 impl Certificate {
     /// Reads a chain, leaf first, and the key of the leaf. Not being valid now is no error here: see
     /// [`Certificate::check_valid`].
-    pub(crate) fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
+    /// With `clients`, only they are let in.
+    pub(crate) fn from_pem(
+        chain: &[u8],
+        key: &[u8],
+        clients: Option<&Arc<Clients>>,
+    ) -> Result<Self, CertificateError> {
         let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
             .map_err(CertificateError::CertificatePem)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(CertificateError::KeyPem)?;
-        Self::new(chain, key)
+        Self::new(chain, key, clients)
     }
 
-    pub(crate) fn new(
+    fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
+        clients: Option<&Arc<Clients>>,
     ) -> Result<Self, CertificateError> {
         let leaf = chain
             .first()
@@ -101,10 +111,14 @@ impl Certificate {
             Ok((_, parsed)) => (parsed.validity.not_before, parsed.validity.not_after),
             Err(error) => return Err(CertificateError::Malformed(error.to_string())),
         };
-        let mut tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(CertificateError::Unusable)?
-            .with_no_client_auth()
+            .map_err(CertificateError::Unusable)?;
+        let tls = match clients {
+            None => tls.with_no_client_auth(),
+            Some(clients) => tls.with_client_cert_verifier(clients.clone()),
+        };
+        let mut tls = tls
             .with_single_cert(chain, key)
             .map_err(|error| match error {
                 rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch,
@@ -135,9 +149,10 @@ impl Certificate {
         self.not_after.timestamp()
     }
 
-    /// Whether it is valid now, and until when.
-    pub(crate) fn check_valid(&self) -> Result<String, CertificateError> {
-        let now = ASN1Time::now();
+    /// Whether it is valid at this time, and until when.
+    pub(crate) fn check_valid(&self, now: Timestamp) -> Result<String, CertificateError> {
+        let now = ASN1Time::from_timestamp(now.as_second())
+            .map_err(|error| CertificateError::NotValid(error.to_string()))?;
         if now > self.not_after {
             Err(CertificateError::NotValid(format!(
                 "the certificate expired on {}",

@@ -6,6 +6,11 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
+
+use super::clients::ClientAuthority;
+use crate::cluster::{certificates::State, clock::ApiClock};
+
 /// How to serve. Passive data: nothing is opened or read until [`serve`](super::serve).
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -15,6 +20,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// The certificate that the webhook presents.
     pub certificate: CertificateSource,
+    /// Which clients are let in; none means all.
+    pub clients: Option<ClientAuthority>,
     /// Sizes and counts.
     pub limits: Limits,
     /// Times.
@@ -22,7 +29,7 @@ pub struct Config {
 }
 
 /// Where the certificate comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum CertificateSource {
     /// Made at start, signed by a CA made for it, both kept in memory only.
     Generated {
@@ -35,6 +42,13 @@ pub enum CertificateSource {
         certificate: PathBuf,
         /// Its private key: PKCS #8, PKCS #1 or SEC 1.
         key: PathBuf,
+    },
+    /// Kept in the cluster by a [`Keeper`](crate::cluster::certificates::Keeper), and served as soon as it is known.
+    Kept {
+        /// What the keeper knows.
+        state: watch::Receiver<State>,
+        /// What time it is for those who are served.
+        clock: ApiClock,
     },
 }
 
@@ -82,6 +96,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8443)),
             admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8444)),
             certificate: CertificateSource::default(),
+            clients: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }

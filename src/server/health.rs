@@ -1,11 +1,21 @@
 //! What the outside may know of a running podgate: its metrics, its readiness, and the state of its policies.
 //! Made before the server starts, so that loading policies and syncing namespaces can report into it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use tokio::sync::watch;
 use tracing::{error, info};
 
-use crate::cluster::namespaces::{Namespaces, SyncState};
+use crate::cluster::{
+    certificates::{State, Trust},
+    namespaces::{Namespaces, SyncState},
+};
 
 use super::{
     metrics::Metrics,
@@ -57,9 +67,10 @@ impl Health {
         &self.readiness
     }
 
-    /// Makes podgate ready only when the namespaces have been listed once. A watch that fails later is noted, but
-    /// podgate stays ready: the snapshot is still there, and what it lacks is fetched live.
-    pub fn require_namespaces(&self, namespaces: &Namespaces) {
+    /// Makes podgate ready only when the namespaces have been listed once. A watch that fails later is noted, and podgate
+    /// stays ready with the snapshot it has, until that may be older than this: labels that were changed since would be
+    /// judged as they were.
+    pub fn require_namespaces(&self, namespaces: &Namespaces, max_age: Duration) {
         let namespaces = namespaces.clone();
         self.readiness
             .require("namespaces", move || match namespaces.sync() {
@@ -68,11 +79,58 @@ impl Health {
                     Condition::Failed(format!("not listed yet: {}", one_line(&error)))
                 }
                 SyncState::Synced(count) => Condition::Ok(format!("{count} known")),
-                SyncState::Stale(count, error) => Condition::Ok(format!(
-                    "{count} known, but the watch fails and they may be out of date: {}",
-                    one_line(&error)
-                )),
+                SyncState::Stale { count, age, error } => {
+                    let told = format!(
+                        "{count} known, but the watch fails and they may be out of date by {} s: {}",
+                        age.unwrap_or_default().as_secs(),
+                        one_line(&error)
+                    );
+                    if age.is_some_and(|age| age > max_age) {
+                        Condition::Failed(told)
+                    } else {
+                        Condition::Ok(told)
+                    }
+                }
             });
+    }
+
+    /// Makes podgate ready only when the API servers trust the certificate that is kept in the cluster. Once they did,
+    /// a caBundle that somebody changes is noted: it is mended sooner than another replica would be found.
+    pub fn require_trust(&self, state: watch::Receiver<State>) {
+        let proven = AtomicBool::new(false);
+        self.readiness.require("caBundle", move || {
+            let state = state.borrow();
+            let error = state.error.as_deref().map(one_line);
+            let because = error.map(|it| format!("; {it}")).unwrap_or_default();
+            match &state.trust {
+                Trust::Unknown => Condition::Failed(format!("not looked at yet{because}")),
+                Trust::Unregistered => {
+                    Condition::Ok(format!("there are no webhook configurations yet{because}"))
+                }
+                Trust::Full => {
+                    proven.store(true, Ordering::Relaxed);
+                    Condition::Ok(format!("trusted by the webhook configurations{because}"))
+                }
+                Trust::Missing(kinds) => {
+                    let told = format!("not trusted by the {}{because}", kinds.join(" and the "));
+                    if proven.load(Ordering::Relaxed) {
+                        Condition::Ok(told)
+                    } else {
+                        Condition::Failed(told)
+                    }
+                }
+            }
+        });
+    }
+
+    /// Has the metrics say what is known of the certificates in the cluster.
+    pub fn follow_certificates(&self, mut state: watch::Receiver<State>) {
+        let metrics = self.metrics.clone();
+        tokio::spawn(async move {
+            while state.changed().await.is_ok() {
+                metrics.certificates_kept(&state.borrow_and_update());
+            }
+        });
     }
 
     /// Says that a policy set came into force. `hash` tells sets apart, across replicas too.

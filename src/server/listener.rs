@@ -120,7 +120,8 @@ impl Shared {
         certificate: &Current,
         stream: TcpStream,
     ) -> Option<TlsStream<TcpStream>> {
-        let acceptor = TlsAcceptor::from(certificate.load().tls());
+        // Nobody is sent here before there is one.
+        let acceptor = TlsAcceptor::from(certificate.load()?.tls());
         let failed = match timeout(self.timeouts.handshake, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => return Some(stream),
             Ok(Err(error)) => error,

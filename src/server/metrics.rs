@@ -1,6 +1,7 @@
 //! What podgate counts and measures, and its text in the `OpenMetrics` format.
 //! Every label has few values by construction: no namespace, name or user ever becomes one.
 
+mod certificates;
 mod pod_security;
 
 use std::{
@@ -14,8 +15,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use self::certificates::CertificateMetrics;
 use self::pod_security::PodSecurityMetrics;
 use super::gate::{Endpoint, Outcome};
+use crate::cluster::certificates::{State, Trust};
 use crate::review::Count;
 
 /// The content type of [`Metrics::encode`].
@@ -45,6 +48,7 @@ pub struct Metrics {
     policies_loaded: Gauge,
     policies_stale: Gauge,
     policy_set: Family<[(&'static str, String); 1], Gauge>,
+    certificates: CertificateMetrics,
     pod_security: PodSecurityMetrics,
 }
 
@@ -67,6 +71,7 @@ impl Default for Metrics {
         let mut all = Registry::default();
         let pod_security = PodSecurityMetrics::register(&mut all);
         let registry = all.sub_registry_with_prefix("podgate");
+        let certificates = CertificateMetrics::register(registry);
 
         let reviews = Family::<Labels<2>, Counter>::default();
         let durations =
@@ -101,6 +106,7 @@ impl Default for Metrics {
             policies_loaded: Gauge::default(),
             policies_stale: Gauge::default(),
             policy_set: Family::default(),
+            certificates,
             pod_security,
             registry: Registry::default(),
         };
@@ -210,6 +216,18 @@ impl Metrics {
 
     pub(crate) fn certificate_served(&self, not_after: i64) {
         self.certificate_not_after.set(not_after);
+    }
+
+    pub(crate) fn certificates_kept(&self, state: &State) {
+        let it = &self.certificates;
+        it.authority_not_after
+            .set(state.authority_ends.unwrap_or_default());
+        it.lease_held.set(i64::from(state.is_holder));
+        it.stale.set(i64::from(state.error.is_some()));
+        it.untrusted.set(match &state.trust {
+            Trust::Missing(kinds) => i64::try_from(kinds.len()).unwrap_or(i64::MAX),
+            Trust::Unknown | Trust::Unregistered | Trust::Full => 0,
+        });
     }
 
     pub(crate) fn certificate_reloaded(&self, ok: bool) {

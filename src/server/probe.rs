@@ -30,8 +30,14 @@ use super::{
     readiness::{Condition, Switch},
 };
 
-/// For one try; and between tries.
+/// For one try; and between tries until one succeeds.
 const TRY: Duration = Duration::from_secs(2);
+
+/// Between two proofs.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Proofs that fail in a row before the listener counts as broken: one may meet a moment of overload.
+const FAILURES: u32 = 3;
 
 /// A path that nothing is served at: the answer is known and no review is counted.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -44,34 +50,55 @@ struct Ours {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// Tries until it works, and then sets the condition for good.
+/// Proves it again and again: what worked at the start may have stopped working since.
 pub(crate) async fn prove(address: SocketAddr, current: Arc<Current>, proven: Switch) {
+    // Nothing is proven yet, so the first failure counts.
+    let mut failures = FAILURES;
     loop {
         match timeout(TRY, request(address, &current))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         {
-            Ok(()) => return proven.set(Condition::Ok(format!("answers on {address}"))),
-            Err(error) => proven.set(Condition::Failed(format!(
-                "a request to {address} failed: {error}"
-            ))),
+            Ok(()) => {
+                failures = 0;
+                proven.set(Condition::Ok(format!("answers on {address}")));
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                if failures >= FAILURES {
+                    proven.set(Condition::Failed(format!(
+                        "a request to {address} failed: {error}"
+                    )));
+                }
+            }
         }
-        sleep(TRY).await;
+        sleep(if failures == 0 { AGAIN } else { TRY }).await;
     }
 }
 
 async fn request(address: SocketAddr, current: &Current) -> io::Result<()> {
     let provider = Arc::new(aws_lc_rs::default_provider());
+    let certificate = current
+        .load()
+        .ok_or_else(|| io::Error::other("there is no certificate yet"))?;
     let ours = Ours {
-        certificate: current.load().leaf().clone(),
+        certificate: certificate.leaf().clone(),
         algorithms: provider.signature_verification_algorithms,
     };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(ours))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(ours));
+    let config = match current.clients() {
+        None => config.with_no_client_auth(),
+        Some(clients) => {
+            let (certificate, key) = clients.probe();
+            config
+                .with_client_auth_cert(vec![certificate], key)
+                .map_err(io::Error::other)?
+        }
+    };
     let stream = TcpStream::connect(reachable(address)).await?;
     let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
     let mut stream = TlsConnector::from(Arc::new(config))

@@ -11,9 +11,13 @@
 //! namespaces, and its own gate where it needs its own policies.
 
 pub mod assets;
+mod cert_manager;
 pub mod control_plane;
 mod crowd;
+mod deployed;
 mod gate;
+pub mod go_module;
+mod helm;
 mod kubectl;
 mod namespace;
 pub mod pki;
@@ -23,23 +27,27 @@ mod registration;
 use std::{
     env,
     path::PathBuf,
-    sync::OnceLock,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
+use self::{
+    assets::Assets,
+    control_plane::{ControlPlane, Exposure, StartError},
+    go_module::BuildError,
+};
 pub use self::{
-    assets::say,
-    gate::{Gate, GateBuilder, SERVICE_ACCOUNT},
+    cert_manager::cert_manager,
+    deployed::Deployed,
+    gate::{Gate, GateBuilder, SERVICE_ACCOUNT, get},
+    go_module::say,
+    helm::{Helm, helm},
     kubectl::{Kubectl, Output},
     namespace::{Namespace, default_service_account, random_name},
-    process::{Supervised, supervised_from},
+    process::{Supervised, supervised, supervised_from},
     registration::LABEL,
-};
-use self::{
-    assets::{Assets, AssetsError},
-    control_plane::{ControlPlane, Exposure, StartError},
 };
 
 /// Where cargo put the binary under test; an example is built without it and is the gate itself.
@@ -61,7 +69,7 @@ pub struct Cluster {
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     #[error(transparent)]
-    Assets(#[from] AssetsError),
+    Assets(#[from] BuildError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("cannot make a directory for the control plane")]
@@ -79,13 +87,30 @@ pub enum ClusterError {
 #[track_caller]
 pub fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Result<Cluster, ClusterError>> = OnceLock::new();
-    match CLUSTER.get_or_init(Cluster::start) {
+    usable(CLUSTER.get_or_init(Cluster::start))
+}
+
+/// A control plane in which nothing of podgate is yet, for tests that install it: all of them share it, one at a time.
+///
+/// # Panics
+/// As [`cluster`].
+#[track_caller]
+pub fn empty_cluster() -> Option<(&'static Cluster, MutexGuard<'static, ()>)> {
+    static CLUSTER: OnceLock<Result<Cluster, ClusterError>> = OnceLock::new();
+    static TURN: Mutex<()> = Mutex::new(());
+    let cluster = usable(CLUSTER.get_or_init(Cluster::start_empty))?;
+    // A test that failed in its turn has said so.
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    Some((cluster, turn))
+}
+
+#[track_caller]
+fn usable(started: &'static Result<Cluster, ClusterError>) -> Option<&'static Cluster> {
+    match started {
         Ok(cluster) => Some(cluster),
-        Err(ClusterError::Assets(reason @ AssetsError::NoGo)) if !in_ci() => {
-            let test = std::thread::current();
-            say(&format!(
-                "skipped {}: {reason}",
-                test.name().unwrap_or("a test")
+        Err(ClusterError::Assets(reason @ BuildError::NoGo(_))) if !in_ci() => {
+            skip(&format!(
+                "{reason}, nor KUBEBUILDER_ASSETS (a directory with them)"
             ));
             None
         }
@@ -93,11 +118,25 @@ pub fn cluster() -> Option<&'static Cluster> {
     }
 }
 
+/// Says that the test of this thread was skipped, and why.
+fn skip(reason: &str) {
+    let test = std::thread::current();
+    let name = test.name().unwrap_or("a test");
+    say(&format!("skipped {name}: {reason}"));
+}
+
 // === impl Cluster ===
 
 impl Cluster {
     /// Starts a control plane of one's own; tests share one through [`cluster`].
     pub fn start() -> Result<Self, ClusterError> {
+        let cluster = Self::start_empty()?;
+        cluster.install()?;
+        Ok(cluster)
+    }
+
+    /// As [`Self::start`], without anything of podgate in it.
+    fn start_empty() -> Result<Self, ClusterError> {
         let assets = Assets::locate()?;
         let directory = TempDir::with_prefix("podgate-cluster-")?.keep();
         let sweeper = process::remove_at_exit(&directory)?;
@@ -106,14 +145,12 @@ impl Cluster {
             Some(path) => path.into(),
             None => env::current_exe()?,
         };
-        let cluster = Self {
+        Ok(Self {
             control_plane,
             podgate,
             directory,
             _sweeper: sweeper,
-        };
-        cluster.install()?;
-        Ok(cluster)
+        })
     }
 
     /// Creates what a gate needs in the cluster, as written in `manifests/`, and makes `default` usable.
@@ -121,9 +158,13 @@ impl Cluster {
         let arguments = [
             "create",
             "-f",
-            "manifests/namespace.yaml",
+            "manifests/base/gate/namespace.yaml",
             "-f",
-            "manifests/rbac.yaml",
+            "manifests/base/gate/rbac.yaml",
+            "-f",
+            "manifests/base/gate/rbac-certificates.yaml",
+            "-f",
+            "manifests/base/gate/rbac-events.yaml",
             "-f",
             "-",
         ];
@@ -153,6 +194,12 @@ impl Cluster {
         self.namespace_labelled(prefix, &[])
     }
 
+    /// A new namespace of exactly this name.
+    #[track_caller]
+    pub fn namespace_named(&self, name: &str) -> Namespace {
+        Namespace::named(self.kubectl(), &self.control_plane.audit_log, name, &[])
+    }
+
     /// As [`Self::namespace`], with labels.
     #[track_caller]
     pub fn namespace_labelled(&self, prefix: &str, labels: &[(&str, &str)]) -> Namespace {
@@ -162,6 +209,12 @@ impl Cluster {
             prefix,
             labels,
         )
+    }
+
+    /// podgate as its Deployment in the cluster says; `None`, with a notice, where this user may not.
+    #[track_caller]
+    pub fn deployed(&self) -> Option<Deployed<'_>> {
+        Deployed::new(self)
     }
 
     /// A gate to be given policies and started.

@@ -1,4 +1,4 @@
-//! What the API server asks podgate about, by the configurations of `manifests/webhooks.yaml`.
+//! What the API server asks podgate about, by the configurations of `manifests/base/webhooks`.
 //!
 //! The gate of these tests is registered and not running. Whatever is asked about it fails, because both configurations
 //! fail closed; whatever gets through was not asked about.
@@ -188,6 +188,55 @@ fn what_repairs_the_cluster_needs_no_answer() {
             .run_with_input(&create, &pod.to_string())
             .expect_success();
     }
+}
+
+/// A cluster whose nodes are all new: what is made and changed before podgate's own Pods run, and while they start.
+#[test]
+fn a_cluster_that_was_wholly_down_comes_up_while_no_gate_answers() {
+    let Some(cluster) = cluster() else { return };
+    let gate = cluster.gate("rebirth").register();
+    let namespace = namespace_with_an_old_pod(&gate, cluster.namespace("rebirth"));
+    let create = |object: Value| {
+        namespace.create_from(&object.to_string()).expect_success();
+    };
+    let labels = json!({LABEL: gate.name()});
+
+    // A node joins and says that it lives.
+    create(json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "labels": labels},
+    }));
+    create(json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "node-1"},
+        "spec": {"holderIdentity": "node-1", "leaseDurationSeconds": 40},
+    }));
+    // Namespaces are made and labelled, those that say nothing of Pod security.
+    create(json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("{}-new", namespace.name), "labels": labels},
+    }));
+    // What was there goes on: it is bound, reports, is finished off, is deleted with its node.
+    create(json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "late"},
+    }));
+    let binding = json!({
+        "apiVersion": "v1", "kind": "Binding", "metadata": {"name": "old"},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": "node-1"},
+    });
+    let url = format!("/api/v1/namespaces/{}/pods/old/binding", namespace.name);
+    namespace
+        .kubectl_with_input(&["create", "--raw", &url, "-f", "-"], &binding.to_string())
+        .expect_success();
+    for arguments in [
+        &["label", "pod", "old", "seen=yes"][..],
+        &["delete", "pod", "old", "--now", "--wait=false"],
+    ] {
+        namespace.kubectl(arguments).expect_success();
+    }
+
+    // Not because nothing is asked about.
+    namespace
+        .create_from(&pod("new").to_string())
+        .expect_failure()
+        .expect_stderr(NOBODY_ANSWERS);
 }
 
 #[test]

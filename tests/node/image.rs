@@ -179,7 +179,7 @@ fn is_one_static_binary_and_starts_it_as_somebody_who_is_not_root() {
 
 fn is_given_to_docker_and_to_the_manifests_with_the_same_user() {
     let said = Containerfile::parse(CONTAINERFILE).unwrap();
-    let manifest = include_str!("../../manifests/deployment.yaml");
+    let manifest = include_str!("../../manifests/base/gate/deployment.yaml");
     let documents: Vec<Value> = serde_saphyr::from_multiple(manifest).unwrap();
     let context = &documents[0]["spec"]["template"]["spec"]["securityContext"];
     let user = format!("{}:{}", context["runAsUser"], context["runAsGroup"]);

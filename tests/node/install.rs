@@ -10,98 +10,57 @@ use crate::cluster::harness::await_until;
 /// Namespaces with this label are judged by the policy of that name; all others, by the shipped ones alone.
 pub const LABEL: &str = "test-policy";
 
-/// Installs podgate with the shipped policies and those of the tests; returns when the API server asks it.
+/// Installs podgate with the shipped policies and those of the tests, by a kustomization of one's own as
+/// `manifests/README.md` has it; returns when the API server asks it.
 #[track_caller]
 pub fn install(machine: &Machine) {
     let directory = machine.inside.directory.join("install");
-    let kubectl = machine.kubectl();
-    let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
-    copy(&manifests, &directory.join("manifests"));
-
-    // What is the user's own.
-    let namespace = manifests.join("namespace.yaml");
-    kubectl
-        .run(&["apply", "-f", &namespace.to_string_lossy()])
-        .expect_success();
-    let serving = machine
-        .plane
-        .authority
-        .server(&["podgate.podgate-system.svc"])
-        .expect("a certificate");
-    for (file, content) in [("tls.crt", &serving.certificate), ("tls.key", &serving.key)] {
-        fs::write(directory.join(file), content).expect("a file can be written");
+    // Beside a copy, because kustomize takes no resources by an absolute path.
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for part in ["manifests", "policies"] {
+        copy(
+            &repository.join(part),
+            &directory.join("podgate").join(part),
+        );
     }
-    let from = |file: &str| directory.join(file).to_string_lossy().into_owned();
-    let secret = [
-        format!("--cert={}", from("tls.crt")),
-        format!("--key={}", from("tls.key")),
-    ];
-    kubectl
-        .run(
-            &[
-                &[
-                    "-n",
-                    "podgate-system",
-                    "create",
-                    "secret",
-                    "tls",
-                    "podgate-tls",
-                ][..],
-                &secret.each_ref().map(String::as_str),
-            ]
-            .concat(),
-        )
-        .expect_success();
-    set_policies(machine, &policies());
-
-    // Everything else.
     let (name, tag) = image::PODGATE;
-    let bundle = machine.plane.authority.bundle();
-    let webhooks = fs::read_to_string(manifests.join("webhooks.yaml")).expect("it is there");
-    let webhooks: Vec<Value> = serde_saphyr::from_multiple(&webhooks).expect("it is YAML");
-    let patches = webhooks.iter().map(|it| {
-        let count = it["webhooks"].as_array().map_or(0, Vec::len);
-        let operations = (0..count).map(|at| {
-            json!({"op": "add", "path": format!("/webhooks/{at}/clientConfig/caBundle"), "value": bundle})
-        });
-        let patch = operations.collect::<Value>();
-        json!({"target": {"kind": it["kind"]}, "patch": patch.to_string()})
-    });
-    let overlay = json!({
+    let kustomization = json!({
         "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
-        "resources": ["manifests"],
+        "resources": ["../podgate/manifests/base"],
         "images": [{"name": "podgate", "newName": name, "newTag": tag}],
-        "patches": patches.collect::<Value>(),
+        "configMapGenerator": [{
+            "name": "podgate-policies", "namespace": "podgate-system", "behavior": "merge",
+            "files": ["tests.yaml"], "options": {"disableNameSuffixHash": true},
+        }],
     });
-    fs::write(directory.join("kustomization.yaml"), overlay.to_string())
-        .expect("a file can be written");
-    kubectl
-        .run(&["apply", "-k", &directory.to_string_lossy()])
+    let own = directory.join("own");
+    fs::create_dir_all(&own).expect("a directory can be made");
+    for (file, content) in [
+        ("kustomization.yaml", kustomization.to_string()),
+        ("tests.yaml", policies()),
+    ] {
+        fs::write(own.join(file), content).expect("a file can be written");
+    }
+
+    machine
+        .kubectl()
+        .run(&["apply", "-k", &own.to_string_lossy()])
         .expect_success();
     await_rollout(machine);
     await_active(machine);
 }
 
-/// Puts these policies beside the shipped ones, as a user would.
+/// Puts these policies in the place of those of the tests.
 #[track_caller]
 pub fn set_policies(machine: &Machine, policies: &str) {
-    let mut data = serde_json::Map::new();
-    for file in ["baseline.yaml", "inject-defaults.yaml", "restricted.yaml"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("policies")
-            .join(file);
-        let text = fs::read_to_string(path).expect("a shipped policy");
-        data.insert(file.into(), text.into());
-    }
-    data.insert("tests.yaml".into(), policies.into());
-    let map = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "data": data,
-        "metadata": {"name": "podgate-policies", "namespace": "podgate-system"},
-    });
-    machine
-        .kubectl()
-        .run_with_input(&["apply", "-f", "-"], &map.to_string())
-        .expect_success();
+    let patch = json!({"data": {"tests.yaml": policies}}).to_string();
+    let arguments = [
+        "patch",
+        "configmap/podgate-policies",
+        "--namespace=podgate-system",
+    ];
+    let arguments = [&arguments[..], &["--type=merge", "--patch", &patch]].concat();
+    machine.kubectl().run(&arguments).expect_success();
 }
 
 /// The policies of all tests.

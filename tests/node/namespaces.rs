@@ -20,8 +20,10 @@ use crate::{
     Test,
     cluster::harness::{
         Supervised,
-        assets::{Assets, AssetsError, NodeAssets},
-        await_until, say,
+        assets::{Assets, NodeAssets},
+        await_until,
+        go_module::BuildError,
+        say,
     },
 };
 
@@ -72,7 +74,7 @@ pub enum Refusal {
     #[error("this machine makes no namespaces: {0}")]
     NoNamespaces(String),
     #[error(transparent)]
-    Assets(#[from] AssetsError),
+    Assets(#[from] BuildError),
     #[error(transparent)]
     Image(#[from] ImageError),
     #[error("cannot prepare what goes inside: {0}")]
@@ -96,7 +98,7 @@ impl Refusal {
             Self::NotRoot | Self::Missing(_) | Self::NoNamespaces(_) => true,
             // A directory of somebody's own need not have the programs of a node.
             Self::Assets(error) => {
-                matches!(error, AssetsError::NoGo | AssetsError::Missing(_))
+                matches!(error, BuildError::NoGo(_) | BuildError::Missing(_))
             }
             Self::Image(_) | Self::Io(_) => false,
         }

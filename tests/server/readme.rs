@@ -79,7 +79,9 @@ fn commands(snippets: &[&str]) -> Vec<(String, BTreeSet<String>)> {
         let starts = ["podgate ", "cargo run -- "];
         let after = starts.iter().find_map(|start| {
             let at = snippet.find(start)?;
-            let is_word = at == 0 || snippet[..at].ends_with([' ', '(']);
+            let before = &snippet[..at];
+            // A release of Helm has the name, too.
+            let is_word = at == 0 || before.ends_with([' ', '(']) && !before.contains("helm ");
             is_word.then(|| &snippet[at + start.len()..])
         });
         let Some(after) = after else { continue };
@@ -112,7 +114,12 @@ fn assert_known(place: &str, commands: &[(String, BTreeSet<String>)]) {
 #[test]
 fn every_command_in_the_documents_exists() {
     let mut seen = BTreeSet::new();
-    for path in ["README.md", "policies/README.md", "certs/README.md"] {
+    for path in [
+        "README.md",
+        "policies/README.md",
+        "certs/README.md",
+        "manifests/README.md",
+    ] {
         let text = text_of(path);
         let commands = commands(&code(&text));
         assert!(!commands.is_empty(), "{path} names no command");
@@ -123,7 +130,7 @@ fn every_command_in_the_documents_exists() {
         seen.into_iter().collect::<Vec<_>>(),
         ["audit", "check", "demo", "serve"]
     );
-    for path in [files("policies", "yaml"), files("manifests", "yaml")].concat() {
+    for path in [files("policies", "yaml"), yaml_below("manifests")].concat() {
         let text = text_of(&path);
         let comments = text
             .lines()
@@ -165,26 +172,52 @@ fn every_flag_that_the_readme_tells_of_a_subcommand_is_its_own() {
 }
 
 #[test]
-fn the_arguments_of_the_deployment_are_flags_of_their_subcommand() {
-    let mut seen = 0;
-    for path in files("manifests", "yaml") {
+fn the_variables_in_the_manifests_are_those_of_serve() {
+    let help = help("serve");
+    let is_known = |name: &str| help.contains(&format!("[env: {name}="));
+    let mut seen = BTreeSet::new();
+    for path in yaml_below("manifests") {
         let text = text_of(&path);
-        let Some((_, after)) = text.split_once("args:\n") else {
-            continue;
-        };
-        let items = after
-            .lines()
-            .map_while(|line| line.trim().strip_prefix("- "));
-        let arguments: Vec<&str> = items.collect();
-        let flags: BTreeSet<String> = flags(&arguments.join("\n"))
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
-        assert_eq!(flags.len() + 1, arguments.len(), "{path}: {arguments:?}");
-        assert_known(&path, &[(arguments[0].to_owned(), flags)]);
-        seen += 1;
+        let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
+        for word in text.split(|c: char| !is_part(c)) {
+            if word.starts_with("PODGATE_") {
+                assert!(
+                    is_known(word),
+                    "{path}: `podgate serve` does not know {word}"
+                );
+                seen.insert(word.to_owned());
+            }
+        }
     }
-    assert_eq!(seen, 1, "only the Deployment starts podgate");
+    assert!(seen.contains("PODGATE_POLICIES"), "{seen:?}");
+}
+
+/// Every YAML file below a directory.
+fn yaml_below(directory: &str) -> Vec<String> {
+    let mut found = files(directory, "yaml");
+    for name in names(directory) {
+        let path = format!("{directory}/{name}");
+        if in_root(&path).is_dir() {
+            found.extend(yaml_below(&path));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_the_deployment_says_in_words_is_understood() {
+    for (name, value) in [
+        ("PODGATE_LISTEN", "[::]:8443"),
+        ("PODGATE_POD_SECURITY_LABELS", "false"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_podgate"))
+            .args(["serve", "--policies", "/nowhere"])
+            .env(name, value)
+            .output()
+            .expect("podgate starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("/nowhere"), "{name}={value}: {said}");
+    }
 }
 
 #[test]
@@ -196,6 +229,7 @@ fn every_relative_link_leads_to_a_file() {
         "CONTRIBUTING.md",
         "policies/README.md",
         "certs/README.md",
+        "manifests/README.md",
     ] {
         let text = text_of(path);
         let directory = in_root(path);
@@ -265,6 +299,7 @@ fn every_path_that_a_document_names_exists() {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "policies/README.md",
+        "manifests/README.md",
     ] {
         let text = text_of(path);
         for word in code(&text).iter().flat_map(|it| it.split(' ')) {

@@ -1,12 +1,15 @@
 //! A certificate out of nothing: a CA for this process, and a server certificate signed by it.
 //! The key of the CA is dropped as soon as it has signed, so nobody can sign another with it.
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
+use std::{sync::Arc, time::Duration};
 
-use super::{Certificate, CertificateError};
+use jiff::Timestamp;
+
+use super::{Certificate, CertificateError, Clients};
+use crate::cluster::certificates::{Pair, Use, new_authority};
+
+/// Longer than any process lives.
+const LIFETIME: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// A generated pair in PEM, and the CA that clients must trust to reach it.
 #[derive(Clone)]
@@ -22,38 +25,26 @@ pub struct Generated {
 // === impl Generated ===
 
 impl Generated {
-    /// Makes a CA and a certificate for these DNS names and IP addresses; ECDSA P-256, as fast to sign with as any.
+    /// Makes a CA and a certificate for these DNS names and IP addresses.
     ///
     /// # Errors
     /// When a name is neither, or the system gives no randomness.
     pub fn new(names: &[String]) -> Result<Self, CertificateError> {
-        let ca_key = KeyPair::generate()?;
-        let mut ca = CertificateParams::default();
-        ca.distinguished_name
-            .push(DnType::CommonName, "podgate generated CA");
-        ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let ca_certificate = ca.self_signed(&ca_key)?;
-
-        let key = KeyPair::generate()?;
-        let mut server = CertificateParams::new(names)?;
-        server
-            .distinguished_name
-            .push(DnType::CommonName, "podgate");
-        server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        server.use_authority_key_identifier_extension = true;
-        let certificate = server.signed_by(&key, &Issuer::new(ca, ca_key))?;
-
+        let now = Timestamp::now();
+        let authority = new_authority(now, LIFETIME)?;
+        let Pair { certificate, key } = authority.sign(Use::Server(names), now, LIFETIME)?;
         Ok(Self {
-            ca: ca_certificate.pem(),
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
+            ca: authority.certificate,
+            certificate,
+            key,
         })
     }
 
-    pub(super) fn load(&self) -> Result<Certificate, CertificateError> {
-        Certificate::from_pem(self.certificate.as_bytes(), self.key.as_bytes())
+    pub(super) fn load(
+        &self,
+        clients: Option<&Arc<Clients>>,
+    ) -> Result<Certificate, CertificateError> {
+        Certificate::from_pem(self.certificate.as_bytes(), self.key.as_bytes(), clients)
     }
 }
 
@@ -77,9 +68,9 @@ mod tests {
     #[test]
     fn a_generated_pair_is_valid_now() {
         generate()
-            .load()
+            .load(None)
             .expect("it loads")
-            .check_valid()
+            .check_valid(Timestamp::now())
             .expect("it is valid");
     }
 
@@ -90,8 +81,12 @@ mod tests {
             certificate,
             key,
         } = generate();
-        Certificate::from_pem(format!("{certificate}{ca}").as_bytes(), key.as_bytes())
-            .expect("it loads");
+        Certificate::from_pem(
+            format!("{certificate}{ca}").as_bytes(),
+            key.as_bytes(),
+            None,
+        )
+        .expect("it loads");
     }
 
     #[test]
@@ -121,7 +116,7 @@ mod tests {
                 "there is no private key in the key file",
             ),
         ] {
-            let error = Certificate::from_pem(certificate.as_bytes(), key.as_bytes())
+            let error = Certificate::from_pem(certificate.as_bytes(), key.as_bytes(), None)
                 .expect_err("it is refused");
             assert!(error.to_string().starts_with(expected), "{error}");
         }

@@ -74,5 +74,6 @@ impl Cluster {
             .await
             .expect("the kubeconfig is sound")
             .expect("it names a cluster")
+            .0
     }
 }

@@ -22,7 +22,7 @@ const READY_LIMIT: Duration = Duration::from_secs(20);
 /// Longer than the gate's own drain.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// The gate runs with the rights of `manifests/rbac.yaml` and no others.
+/// The gate runs with the rights that `manifests/base/gate` gives it and no others.
 pub const SERVICE_ACCOUNT: &str = "system:serviceaccount:podgate-system:podgate";
 
 /// What a gate is started with; see [`Cluster::gate`].
@@ -273,7 +273,7 @@ impl Gate<'_> {
 }
 
 /// A plain HTTP GET on loopback; `None` while nobody answers.
-fn get(port: u16, path: &str) -> Option<(u16, String)> {
+pub fn get(port: u16, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     write!(

@@ -32,8 +32,16 @@ impl Namespace {
         prefix: &str,
         labels: &[(&str, &str)],
     ) -> Self {
-        let name = random_name(prefix);
-        Self::create_all(kubectl, audit_log, name.clone(), objects(&name, labels))
+        Self::named(kubectl, audit_log, &random_name(prefix), labels)
+    }
+
+    /// As [`Self::create`], with exactly this name.
+    #[track_caller]
+    pub fn named(kubectl: &Kubectl, audit_log: &Path, name: &str, labels: &[(&str, &str)]) -> Self {
+        kubectl
+            .run_with_input(&["create", "-f", "-"], &list(objects(name, labels)))
+            .expect_success();
+        Self::existing(kubectl, audit_log, name)
     }
 
     /// As [`Self::create`], where a controller gives every namespace its service account.
@@ -46,30 +54,16 @@ impl Namespace {
     ) -> Self {
         let name = random_name(prefix);
         let [namespace, _] = objects(&name, labels);
-        Self::create_all(kubectl, audit_log, name, [namespace])
+        kubectl
+            .run_with_input(&["create", "-f", "-"], &namespace.to_string())
+            .expect_success();
+        Self::existing(kubectl, audit_log, &name)
     }
 
     /// One that is there already.
     pub fn existing(kubectl: &Kubectl, audit_log: &Path, name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            kubectl: kubectl.clone(),
-            audit_log: audit_log.to_owned(),
-        }
-    }
-
-    #[track_caller]
-    fn create_all(
-        kubectl: &Kubectl,
-        audit_log: &Path,
-        name: String,
-        objects: impl Into<Vec<Value>>,
-    ) -> Self {
-        kubectl
-            .run_with_input(&["create", "-f", "-"], &list(objects))
-            .expect_success();
-        Self {
-            name,
             kubectl: kubectl.clone(),
             audit_log: audit_log.to_owned(),
         }

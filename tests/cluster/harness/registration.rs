@@ -1,4 +1,4 @@
-//! Registering a gate with the API server, by the configurations of `manifests/webhooks.yaml`.
+//! Registering a gate with the API server, by the configurations of `manifests/base/webhooks`.
 //!
 //! They are used as they are written, except for what names this gate: the CA bundle, and the namespace and port of
 //! its Service. The Service is of type `ExternalName`, because the API server speaks HTTP/2 to a loopback URL but
@@ -24,7 +24,10 @@ pub const LABEL: &str = "podgate.dev/test-gate";
 pub const SYSTEM_NAMESPACE: &str = "podgate-system";
 const SERVICE: &str = "podgate";
 
-const WEBHOOKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/webhooks.yaml");
+const WEBHOOKS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/manifests/base/webhooks/webhooks.yaml"
+);
 
 /// The API server notices a new configuration within one or two seconds.
 const ACTIVE_LIMIT: Duration = Duration::from_secs(30);
@@ -34,7 +37,7 @@ const ACTIVE_LIMIT: Duration = Duration::from_secs(30);
 pub enum Scope {
     /// Those that carry [`LABEL`] with this value.
     Labelled(String),
-    /// Those that `manifests/webhooks.yaml` says, and no other gate beside it.
+    /// Those that `manifests/base/webhooks` says, and no other gate beside it.
     AsInstalled,
 }
 
@@ -183,11 +186,11 @@ impl Drop for Registration {
     }
 }
 
-/// The configurations of `manifests/webhooks.yaml` for this gate.
+/// The configurations of `manifests/base/webhooks` for this gate.
 fn configurations(scope: &Scope, bundle: &str, port: u16) -> Vec<Value> {
-    let source = fs::read_to_string(WEBHOOKS).expect("manifests/webhooks.yaml can be read");
+    let source = fs::read_to_string(WEBHOOKS).expect("the webhooks can be read");
     let mut configurations: Vec<Value> =
-        serde_saphyr::from_multiple(&source).expect("manifests/webhooks.yaml is YAML");
+        serde_saphyr::from_multiple(&source).expect("the webhooks are YAML");
     for configuration in &mut configurations {
         if let Scope::Labelled(gate) = scope {
             let name = format!("{}-{gate}", text(&configuration["metadata"]["name"]));

@@ -146,7 +146,7 @@ fn seccomp_annotation_beside_a_field() {
     );
 }
 
-/// An update that only changes annotations does not reach podgate: see `pod-spec-changed` in `manifests/webhooks.yaml`.
+/// An update that only changes annotations does not reach podgate: see `pod-spec-changed` in `manifests/base/webhooks`.
 #[test]
 fn app_armor_annotations_of_an_existing_pod_stay_as_they_are_and_seccomp_ones_do_nothing() {
     let Some(cluster) = cluster() else { return };
