@@ -225,11 +225,17 @@ impl Cluster {
 
 /// Returns when something holds that the API server has yet to tell somebody about.
 #[track_caller]
-pub fn await_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + AWAIT_LIMIT;
+pub fn await_until(what: &str, holds: impl FnMut() -> bool) {
+    await_within(AWAIT_LIMIT, what, holds);
+}
+
+/// As [`await_until`], for what takes its time.
+#[track_caller]
+pub fn await_within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
     while !holds() {
         let in_time = Instant::now() < deadline;
-        assert!(in_time, "not after {AWAIT_LIMIT:?}: {what}");
+        assert!(in_time, "not after {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

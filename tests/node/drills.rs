@@ -4,18 +4,18 @@
 //! Each drill tells what came of it. By default they are short; `PODGATE_DRILLS=full` does everything as often as the
 //! figures want it.
 
-use std::{env, process::Command};
+use std::{env, fs, process::Command, time::Duration};
 
 use serde_json::Value;
 
 use super::{
     install::{self, await_rollout, set_policies},
-    load::{Answer, Answers, Load},
+    load::{AT_ONCE, Answer, Answers, Load},
     machine::{Machine, machine, processes},
 };
 use crate::{
     Test,
-    cluster::harness::{await_until, say},
+    cluster::harness::{await_until, await_within, say},
 };
 
 pub const TESTS: &[Test] = &[
@@ -32,6 +32,18 @@ pub const TESTS: &[Test] = &[
         changed_policies_are_in_force_and_lose_nothing,
     ),
     (
+        "drills::replaced_certificates_and_authorities_lose_nothing",
+        replaced_certificates_and_authorities_lose_nothing,
+    ),
+    (
+        "drills::a_deleted_secret_loses_nothing",
+        a_deleted_secret_loses_nothing,
+    ),
+    (
+        "drills::a_frozen_holder_of_the_lease_opens_nothing",
+        a_frozen_holder_of_the_lease_opens_nothing,
+    ),
+    (
         "drills::a_restarted_api_server_finds_the_gate_again",
         a_restarted_api_server_finds_the_gate_again,
     ),
@@ -44,6 +56,9 @@ pub const TESTS: &[Test] = &[
         no_replica_at_all_opens_nothing,
     ),
 ];
+
+/// What a kubelet does that has to be sure first.
+const SLOW: Duration = Duration::from_mins(1);
 
 /// Runs a drill alone, and returns the answers that were given meanwhile.
 #[track_caller]
@@ -172,6 +187,88 @@ fn policy_set(machine: &Machine, pod: &str) -> String {
         .to_owned()
 }
 
+fn replaced_certificates_and_authorities_lose_nothing() {
+    let (serving, authorities) = (times(2, 20), times(1, 5));
+    let what = format!("{serving} certificates and {authorities} authorities replaced");
+    let answers = drill(&what, |machine, _| {
+        let each = [("serving", serving), ("ca", authorities)].into_iter();
+        for what in each.flat_map(|(what, count)| std::iter::repeat_n(what, count)) {
+            let before = certificates(machine);
+            let wish = format!("podgate.dev/rotate={what}");
+            kubectl(machine, &["annotate", "secret/podgate-certificates", &wish]);
+            await_until("another certificate serves", || {
+                let now = certificates(machine);
+                now["tls.crt"] != before["tls.crt"]
+                    && (what != "ca" || now["ca.crt"] != before["ca.crt"])
+            });
+            await_until("the authority before is forgotten", || {
+                certificates(machine)["previous-ca.crt"].is_null()
+            });
+        }
+    });
+    expect_none_refused(&answers);
+}
+
+fn a_deleted_secret_loses_nothing() {
+    let answers = drill("the Secret deleted", |machine, load| {
+        kubectl(machine, &["delete", "secret/podgate-certificates"]);
+        await_until("it is back", || {
+            certificates(machine)["tls.key"].is_string()
+        });
+        load.await_more(200);
+    });
+    expect_none_refused(&answers);
+}
+
+/// What is in podgate's own Secret, if it is there.
+fn certificates(machine: &Machine) -> Value {
+    let secret = "secret/podgate-certificates";
+    let arguments = ["--namespace=podgate-system", "get", secret, "--output=json"];
+    let output = machine.kubectl().run(&arguments);
+    let secret: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
+    secret["data"].clone()
+}
+
+fn a_frozen_holder_of_the_lease_opens_nothing() {
+    drill("the holder of the Lease frozen", |machine, load| {
+        let holder = || {
+            let holder = "--output=jsonpath={.spec.holderIdentity}";
+            let arguments = ["--namespace=podgate-system", "get", "lease/podgate", holder];
+            machine.kubectl().run(&arguments).stdout
+        };
+        let frozen = holder();
+        let process = processes().into_iter().find(|it| {
+            let environment = fs::read(format!("/proc/{it}/environ")).unwrap_or_default();
+            String::from_utf8_lossy(&environment)
+                .split('\0')
+                .filter_map(|it| it.strip_prefix("PODGATE_POD_NAME="))
+                .any(|name| frozen.contains(name))
+        });
+        let process = process.expect("the holder runs");
+        signal(&process, "STOP");
+        // The kubelet asks three times before it believes it, and the Lease runs out.
+        await_within(SLOW, "the API server has stopped asking it", || {
+            !ready_pods(machine)
+                .iter()
+                .any(|it| frozen.contains(it.as_str()))
+        });
+        let refused = load.count_of(Answer::Refused);
+        load.await_more(200);
+        assert!(load.count_of(Answer::Refused) <= refused + AT_ONCE);
+        await_within(SLOW, "another holds the Lease", || holder() != frozen);
+        // The kubelet ends it in the end, if nobody else does.
+        signal(&process, "KILL");
+        await_within(SLOW, "both are there again", || {
+            ready_pods(machine).len() == 2
+        });
+    });
+}
+
+fn signal(process: &str, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, process]).status();
+    assert!(sent.is_ok_and(|it| it.success()));
+}
+
 fn a_restarted_api_server_finds_the_gate_again() {
     let answers = drill("the API server restarted", |machine, load| {
         let restarted = machine.plane.restart_kube_apiserver();
@@ -188,8 +285,7 @@ fn a_restarted_api_server_finds_the_gate_again() {
 fn a_killed_replica_opens_nothing() {
     drill("one replica killed", |machine, load| {
         let victim = processes().into_iter().next().expect("podgate runs");
-        let killed = Command::new("kill").args(["-s", "KILL", &victim]).status();
-        assert!(killed.is_ok_and(|it| it.success()));
+        signal(&victim, "KILL");
         await_until("it runs again", || {
             let now = processes();
             now.len() == 2 && !now.contains(&victim) && ready_pods(machine).len() == 2
