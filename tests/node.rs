@@ -2,6 +2,9 @@
 //!
 //! The tests run inside namespaces of their own (`node/namespaces.rs`), so this binary runs itself again in there, with
 //! the same arguments. What needs no node is tested in there as well, or out here on a machine that cannot have one.
+//!
+//! `PODGATE_DRILLS=full` does as often as is asked of a release what is done a few times otherwise; `PODGATE_NODE_LOGS`
+//! names a directory that the logs of all programs are copied to in the end.
 
 #![allow(
     clippy::unwrap_used,

@@ -33,8 +33,8 @@ const CONTAINERD: &str = "/run/containerd/containerd.sock";
 /// All of it together takes some ten seconds; a machine this much slower has another problem.
 const START_LIMIT: Duration = Duration::from_mins(2);
 
-/// As facts of Kubernetes go: the API server listens where Pods look for it, lets nodes do what nodes may, and sends
-/// reviews to the Pods behind a Service itself, because nobody else routes to them here.
+/// The API server listens where Pods look for it, lets nodes do what nodes may, and sends reviews to the Pods behind a
+/// Service itself, because nobody else routes to them here.
 const EXPOSURE: Exposure = Exposure {
     listen: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 443),
     advertise: Ipv4Addr::new(192, 168, 77, 1),
