@@ -11,8 +11,9 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::policy::level::Version;
 use crate::policy::{PolicySet, shipped};
 use crate::server::directory;
 
@@ -40,10 +41,13 @@ enum Command {
     Doctor(doctor::DoctorArgs),
 }
 
-/// Runs the subcommand that the arguments name.
+/// Runs the subcommand that the arguments name. `commit` is what `--version` says was built.
 #[must_use]
-pub fn main() -> ExitCode {
-    match Cli::parse().command {
+pub fn main(commit: Option<&str>) -> ExitCode {
+    // Leaked once a process: clap keeps no text that it does not own, unless it lives for ever.
+    let command = Cli::command().version(&*version(commit).leak());
+    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    match cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(args),
@@ -51,6 +55,17 @@ pub fn main() -> ExitCode {
         Command::ApiServerConfig(args) => api_server_config::run(args),
         Command::Doctor(args) => doctor::run(args),
     }
+}
+
+/// Which podgate it is: the release, the commit, and the Kubernetes whose Pod Security Standards it knows.
+fn version(commit: Option<&str>) -> String {
+    let commit = commit.filter(|it| !it.is_empty()).unwrap_or("unknown");
+    let kubernetes = Version::LATEST.to_string();
+    format!(
+        "{} (commit {commit}, Kubernetes {})",
+        env!("CARGO_PKG_VERSION"),
+        kubernetes.trim_start_matches('v')
+    )
 }
 
 /// The policies of the directory, or the shipped ones; what is wrong with them is told with excerpts.
@@ -68,4 +83,20 @@ fn load_policies(directory: Option<&Path>, color: bool) -> Result<PolicySet, Str
 /// True if colours are welcome there: a log or a pipe is no place for them.
 fn has_color(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn the_version_names_the_commit_and_says_so_where_the_build_was_not_told() {
+        let release = env!("CARGO_PKG_VERSION");
+        let known = format!("{release} (commit abc1234, Kubernetes 1.37)");
+        let unknown = format!("{release} (commit unknown, Kubernetes 1.37)");
+        assert_eq!(version(Some("abc1234")), known);
+        assert_eq!(version(None), unknown);
+        // An image built without the argument.
+        assert_eq!(version(Some("")), unknown);
+    }
 }

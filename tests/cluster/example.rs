@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     // Cargo builds no binaries for an example, so this one is also the `podgate serve` that it starts.
     let argument = env::args().nth(1);
     let result = match argument.as_deref() {
-        Some("serve") => return podgate::cli::main(),
+        Some("serve") => return podgate::cli::main(None),
         Some("--help" | "-h") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

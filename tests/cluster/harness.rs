@@ -10,18 +10,18 @@
 //! One control plane serves all tests of a run and ends with the process, however that ends. Every test makes its own
 //! namespaces, and its own gate where it needs its own policies.
 
-mod assets;
+pub mod assets;
 mod cert_manager;
-mod control_plane;
+pub mod control_plane;
 mod crowd;
 mod deployed;
 mod gate;
-mod go_module;
+pub mod go_module;
 mod helm;
 mod kubectl;
 mod namespace;
-mod pki;
-mod process;
+pub mod pki;
+pub mod process;
 mod registration;
 
 use std::{
@@ -35,7 +35,7 @@ use tempfile::TempDir;
 
 use self::{
     assets::Assets,
-    control_plane::{ControlPlane, StartError},
+    control_plane::{ControlPlane, Exposure, StartError},
     go_module::BuildError,
 };
 pub use self::{
@@ -148,7 +148,7 @@ impl Cluster {
         let assets = Assets::locate()?;
         let directory = TempDir::with_prefix("podgate-cluster-")?.keep();
         let sweeper = process::remove_at_exit(&directory)?;
-        let control_plane = ControlPlane::start(&assets, &directory)?;
+        let control_plane = ControlPlane::start(&assets, &directory, &Exposure::LOOPBACK)?;
         let podgate = match PODGATE {
             Some(path) => path.into(),
             None => env::current_exe()?,
@@ -233,11 +233,17 @@ impl Cluster {
 
 /// Returns when something holds that the API server has yet to tell somebody about.
 #[track_caller]
-pub fn await_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + AWAIT_LIMIT;
+pub fn await_until(what: &str, holds: impl FnMut() -> bool) {
+    await_within(AWAIT_LIMIT, what, holds);
+}
+
+/// As [`await_until`], for what takes its time.
+#[track_caller]
+pub fn await_within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
     while !holds() {
         let in_time = Instant::now() < deadline;
-        assert!(in_time, "not after {AWAIT_LIMIT:?}: {what}");
+        assert!(in_time, "not after {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -230,3 +230,19 @@ fn check_fails_on_a_workload_whose_pods_would_be_rejected() {
     assert!(text.ends_with(summary), "{text}");
     assert_eq!(output.status.code(), Some(1));
 }
+
+#[test]
+fn says_which_podgate_it_is_and_which_kubernetes_it_knows() {
+    let output = Command::new(env!("CARGO_BIN_EXE_podgate"))
+        .arg("--version")
+        .output()
+        .expect("podgate starts");
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let release = env!("CARGO_PKG_VERSION");
+    assert!(
+        said.starts_with(&format!("podgate {release} (commit "))
+            && said.ends_with(", Kubernetes 1.37)\n"),
+        "{said}"
+    );
+}

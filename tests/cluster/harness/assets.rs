@@ -1,18 +1,19 @@
-//! The three programs of a control plane: etcd, kube-apiserver and kubectl.
+//! The three programs of a control plane: etcd, kube-apiserver and kubectl; and three more where Pods are to run.
 //!
 //! `KUBEBUILDER_ASSETS` names a directory that has them (the envtest convention). Otherwise Go builds them once from
-//! the modules pinned in `tests/cluster/go.mod`.
+//! the modules pinned in `tests/cluster/go.mod`; those for a node when a node is asked for, and not before.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use std::{env, path::PathBuf};
 
 use super::go_module::{BuildError, GoModule};
 
 const CONTROL_PLANE: GoModule = GoModule {
     directory: "tests/cluster",
-    package: "tool",
+    packages: &[
+        "go.etcd.io/etcd/server/v3",
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+        "k8s.io/kubernetes/cmd/kubectl",
+    ],
     what: "etcd, and kube-apiserver and kubectl of Kubernetes",
     takes: "about seven minutes on two cores",
     version_of: "k8s.io/kubernetes",
@@ -21,7 +22,20 @@ const CONTROL_PLANE: GoModule = GoModule {
     programs: &["etcd", "kube-apiserver", "kubectl"],
 };
 
-/// Paths of the three programs.
+const NODE: GoModule = GoModule {
+    packages: &[
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        "k8s.io/kubernetes/cmd/kube-scheduler",
+        "k8s.io/kubernetes/cmd/kubelet",
+    ],
+    what: "kubelet, kube-scheduler and kube-controller-manager of Kubernetes",
+    takes: "about three minutes more",
+    renamed: None,
+    programs: &["kube-controller-manager", "kube-scheduler", "kubelet"],
+    ..CONTROL_PLANE
+};
+
+/// Paths of the three programs of a control plane.
 #[derive(Debug)]
 pub struct Assets {
     pub etcd: PathBuf,
@@ -29,26 +43,51 @@ pub struct Assets {
     pub kubectl: PathBuf,
 }
 
+/// Paths of the programs without which nothing runs: who makes the Pods, who places them, who starts them.
+#[derive(Debug)]
+pub struct NodeAssets {
+    pub kube_controller_manager: PathBuf,
+    pub kube_scheduler: PathBuf,
+    pub kubelet: PathBuf,
+}
+
 // === impl Assets ===
 
 impl Assets {
     /// Finds the programs, building them first if need be.
     pub fn locate() -> Result<Self, BuildError> {
-        match env::var_os("KUBEBUILDER_ASSETS").filter(|it| !it.is_empty()) {
-            Some(directory) => Self::within(Path::new(&directory)),
-            None => Self::within(&CONTROL_PLANE.locate()?),
-        }
+        let directory = locate(&CONTROL_PLANE)?;
+        Ok(Self {
+            etcd: directory.join("etcd"),
+            kube_apiserver: directory.join("kube-apiserver"),
+            kubectl: directory.join("kubectl"),
+        })
     }
+}
 
-    fn within(directory: &Path) -> Result<Self, BuildError> {
-        match CONTROL_PLANE.missing(directory) {
-            Some(path) => Err(BuildError::Missing(path)),
-            None => Ok(Self {
-                etcd: directory.join("etcd"),
-                kube_apiserver: directory.join("kube-apiserver"),
-                kubectl: directory.join("kubectl"),
-            }),
-        }
+// === impl NodeAssets ===
+
+impl NodeAssets {
+    /// Finds the programs, building them first if need be.
+    pub fn locate() -> Result<Self, BuildError> {
+        let directory = locate(&NODE)?;
+        Ok(Self {
+            kube_controller_manager: directory.join("kube-controller-manager"),
+            kube_scheduler: directory.join("kube-scheduler"),
+            kubelet: directory.join("kubelet"),
+        })
+    }
+}
+
+/// The directory that has all programs.
+fn locate(module: &GoModule) -> Result<PathBuf, BuildError> {
+    let Some(directory) = env::var_os("KUBEBUILDER_ASSETS").filter(|it| !it.is_empty()) else {
+        return module.locate();
+    };
+    let directory = PathBuf::from(directory);
+    match module.missing(&directory) {
+        Some(path) => Err(BuildError::Missing(path)),
+        None => Ok(directory),
     }
 }
 

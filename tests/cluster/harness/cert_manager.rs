@@ -12,7 +12,7 @@ use super::{
 
 const CERT_MANAGER: GoModule = GoModule {
     directory: "tests/cert-manager",
-    package: ".",
+    packages: &["."],
     what: "cert-manager",
     takes: "about five minutes on two cores",
     version_of: "github.com/cert-manager/cert-manager",

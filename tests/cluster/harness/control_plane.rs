@@ -4,6 +4,8 @@ use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
+    process::Command,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -29,6 +31,9 @@ const AUDIT_POLICY: &str = r#"{
     ]}, {"level": "None"}]
 }"#;
 
+/// Enough for the API server to answer what it was asked. It would also wait for watches, which take a minute.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
 /// A running control plane. Dropping it ends both processes.
 pub struct ControlPlane {
     pub authority: Authority,
@@ -36,8 +41,47 @@ pub struct ControlPlane {
     pub kubectl: Kubectl,
     pub url: String,
     pub audit_log: PathBuf,
-    _kube_apiserver: Supervised,
+    /// The key that the tokens of service accounts are signed with.
+    pub token_key: PathBuf,
+    kube_apiserver: Mutex<ApiServer>,
     _etcd: Supervised,
+}
+
+/// Where an API server listens and what it is told beyond what all of ours are.
+pub struct Exposure {
+    /// Port 0 is a free one.
+    pub listen: SocketAddr,
+    /// Where its clients find it, and what it tells Pods of the Service `kubernetes`.
+    pub advertise: Ipv4Addr,
+    pub service_range: &'static str,
+    pub authorization: &'static str,
+    /// Whom its certificate is for, beside loopback.
+    pub names: &'static [&'static str],
+    /// The kubelet client certificate is added where this is true: logs and exec need it.
+    pub calls_kubelets: bool,
+    pub further: &'static [&'static str],
+}
+
+impl Exposure {
+    /// Nobody but this machine, and nobody routes to Services. On any other network a webhook that names one would be
+    /// called out there.
+    pub const LOOPBACK: Self = Self {
+        listen: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+        advertise: Ipv4Addr::LOCALHOST,
+        service_range: "127.96.0.0/24",
+        authorization: "RBAC",
+        names: &[],
+        calls_kubelets: false,
+        further: &[],
+    };
+}
+
+/// The process and all that it takes to start it again.
+struct ApiServer {
+    command: Command,
+    process: Option<Supervised>,
+    port: u16,
+    log: PathBuf,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -56,20 +100,33 @@ pub enum StartError {
 
 impl ControlPlane {
     /// Starts a control plane whose files are under `directory`, and returns when it answers.
-    pub fn start(assets: &Assets, directory: &Path) -> Result<Self, StartError> {
+    pub fn start(
+        assets: &Assets,
+        directory: &Path,
+        exposure: &Exposure,
+    ) -> Result<Self, StartError> {
         let mut attempt = 1;
         loop {
-            match Self::try_start(assets, &directory.join(format!("attempt-{attempt}"))) {
+            let directory = directory.join(format!("attempt-{attempt}"));
+            match Self::try_start(assets, &directory, exposure) {
                 Err(StartError::Ended(_)) if attempt < ATTEMPTS => attempt += 1,
                 result => return result,
             }
         }
     }
 
-    fn try_start(assets: &Assets, directory: &Path) -> Result<Self, StartError> {
+    fn try_start(
+        assets: &Assets,
+        directory: &Path,
+        exposure: &Exposure,
+    ) -> Result<Self, StartError> {
         fs::create_dir_all(directory)?;
-        let [etcd_client, etcd_peer, secure] = free_ports()?;
-        let url = format!("https://127.0.0.1:{secure}");
+        let [etcd_client, etcd_peer, free] = free_ports()?;
+        let port = match exposure.listen.port() {
+            0 => free,
+            port => port,
+        };
+        let url = format!("https://127.0.0.1:{port}");
         let authority = Authority::generate()?;
 
         let admin = authority.client("podgate-test", Some("system:masters"))?;
@@ -81,25 +138,53 @@ impl ControlPlane {
         fs::write(&kubectl.kubeconfig, authority.kubeconfig(&url, &admin))?;
 
         let etcd = start_etcd(&assets.etcd, directory, etcd_client, etcd_peer)?;
-        let log = directory.join("kube-apiserver.log");
-        let mut kube_apiserver = start_kube_apiserver(
-            &assets.kube_apiserver,
-            directory,
-            &authority,
-            etcd_client,
-            secure,
-            &log,
-        )?;
-        await_ready(&mut kube_apiserver, &kubectl, secure, &log)?;
-        let audit_log = directory.join("audit.log");
+        let mut kube_apiserver = ApiServer {
+            command: kube_apiserver(
+                &assets.kube_apiserver,
+                directory,
+                &authority,
+                etcd_client,
+                port,
+                exposure,
+            )?,
+            process: None,
+            port,
+            log: directory.join("kube-apiserver.log"),
+        };
+        kube_apiserver.start(&kubectl)?;
         Ok(Self {
             authority,
             kubectl,
             url,
-            audit_log,
-            _kube_apiserver: kube_apiserver,
+            audit_log: directory.join("audit.log"),
+            token_key: directory.join("sa.key"),
+            kube_apiserver: Mutex::new(kube_apiserver),
             _etcd: etcd,
         })
+    }
+
+    /// Ends the API server as an upgrade does, starts it again, and returns when it answers.
+    pub fn restart_kube_apiserver(&self) -> Result<(), StartError> {
+        let mut server = self
+            .kube_apiserver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut process) = server.process.take() {
+            process.signal("TERM")?;
+            process.wait(STOP_LIMIT)?;
+        }
+        server.start(&self.kubectl)
+    }
+}
+
+// === impl ApiServer ===
+
+impl ApiServer {
+    fn start(&mut self, kubectl: &Kubectl) -> Result<(), StartError> {
+        let mut process = Supervised::spawn_logged(&mut self.command, &self.log)?;
+        await_ready(&mut process, kubectl, self.port, &self.log)?;
+        self.process = Some(process);
+        Ok(())
     }
 }
 
@@ -121,32 +206,33 @@ fn start_etcd(program: &Path, directory: &Path, client: u16, peer: u16) -> io::R
     Supervised::spawn_logged(&mut etcd, &directory.join("etcd.log"))
 }
 
-fn start_kube_apiserver(
+fn kube_apiserver(
     program: &Path,
     directory: &Path,
     authority: &Authority,
     etcd: u16,
-    secure: u16,
-    log: &Path,
-) -> Result<Supervised, StartError> {
+    port: u16,
+    exposure: &Exposure,
+) -> Result<Command, StartError> {
     let write = |name: &str, content: &str| -> io::Result<String> {
         let path = directory.join(name);
         fs::write(&path, content)?;
         Ok(path.to_string_lossy().into_owned())
     };
-    let serving = authority.server(&["127.0.0.1", "localhost", "kubernetes.default.svc"])?;
+    let names = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
+    let serving = authority.server(&[&names, exposure.names].concat())?;
     let tokens = rcgen::KeyPair::generate()?;
+    let ca = write("ca.crt", &authority.certificate())?;
 
     let mut command = supervised(program);
     command.args([
         format!("--etcd-servers=http://127.0.0.1:{etcd}"),
         // The default is every interface.
-        "--bind-address=127.0.0.1".into(),
-        format!("--secure-port={secure}"),
-        "--advertise-address=127.0.0.1".into(),
+        format!("--bind-address={}", exposure.listen.ip()),
+        format!("--secure-port={port}"),
+        format!("--advertise-address={}", exposure.advertise),
         "--endpoint-reconciler-type=none".into(),
-        // Nobody routes to Services here. On any other network a webhook that names one would be called out there.
-        "--service-cluster-ip-range=127.96.0.0/24".into(),
+        format!("--service-cluster-ip-range={}", exposure.service_range),
         format!(
             "--tls-cert-file={}",
             write("apiserver.crt", &serving.certificate)?
@@ -155,11 +241,8 @@ fn start_kube_apiserver(
             "--tls-private-key-file={}",
             write("apiserver.key", &serving.key)?
         ),
-        format!(
-            "--client-ca-file={}",
-            write("ca.crt", &authority.certificate())?
-        ),
-        "--authorization-mode=RBAC".into(),
+        format!("--client-ca-file={ca}"),
+        format!("--authorization-mode={}", exposure.authorization),
         "--anonymous-auth=false".into(),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
         format!(
@@ -182,7 +265,18 @@ fn start_kube_apiserver(
         // Written before the response, so that a test need not wait for it.
         "--audit-log-mode=blocking".into(),
     ]);
-    Ok(Supervised::spawn_logged(&mut command, log)?)
+    if exposure.calls_kubelets {
+        let client = authority.client("kube-apiserver", Some("system:masters"))?;
+        let (certificate, key) = write_identity(&client, directory, "kubelet-client")?;
+        command.args([
+            format!("--kubelet-client-certificate={}", certificate.display()),
+            format!("--kubelet-client-key={}", key.display()),
+            format!("--kubelet-certificate-authority={ca}"),
+            "--kubelet-preferred-address-types=InternalIP".into(),
+        ]);
+    }
+    command.args(exposure.further);
+    Ok(command)
 }
 
 fn await_ready(

@@ -20,8 +20,9 @@ const PROGRESS: Duration = Duration::from_secs(10);
 pub struct GoModule {
     /// Where its `go.mod` is, from the top of the repository.
     pub directory: &'static str,
-    /// What `go build` is to build there: `tool` is everything that its `tool` directives name.
-    pub package: &'static str,
+    /// What `go build` is to build there: `tool` is everything that its `tool` directives name. What is built of one
+    /// module at several times is kept in one place.
+    pub packages: &'static [&'static str],
     /// What comes of it.
     pub what: &'static str,
     /// How long that takes, for whoever waits for it.
@@ -63,7 +64,7 @@ impl GoModule {
     pub fn locate(&self) -> Result<PathBuf, BuildError> {
         let go_mod = self.read("go.mod")?;
         let mut hashed = go_mod.clone() + &self.read("go.sum")?;
-        if self.package == "." {
+        if self.packages == ["."] {
             hashed += &self.read("main.go")?;
         }
         let cache = cache_directory()?;
@@ -97,8 +98,8 @@ impl GoModule {
         paths.into_iter().find(|it| !it.is_file())
     }
 
-    /// Builds beside `target` and renames, so that an interrupted build leaves nothing that looks complete.
-    /// The caller holds the lock.
+    /// Builds beside `target` and moves there what was built, so that an interrupted build leaves nothing that looks
+    /// complete. The caller holds the lock.
     fn build(&self, target: &Path, go_mod: &str) -> Result<(), BuildError> {
         let version = version_of(self.version_of, go_mod).ok_or(BuildError::NoVersion {
             directory: self.directory,
@@ -120,7 +121,12 @@ impl GoModule {
         if let Some((from, to)) = self.renamed {
             fs::rename(partial.join(from), partial.join(to))?;
         }
-        fs::rename(&partial, target)?;
+        fs::create_dir_all(target)?;
+        for program in fs::read_dir(&partial)? {
+            let program = program?;
+            fs::rename(program.path(), target.join(program.file_name()))?;
+        }
+        fs::remove_dir(&partial)?;
         say(&format!("Built in {} s.", started.elapsed().as_secs()));
         Ok(())
     }
@@ -134,7 +140,7 @@ impl GoModule {
             .arg(&flags)
             .arg("-o")
             .arg(output)
-            .arg(self.package);
+            .args(self.packages);
         command
             .current_dir(in_repository(self.directory))
             .env("CGO_ENABLED", "0")

@@ -14,7 +14,7 @@ use super::{
 
 const HELM: GoModule = GoModule {
     directory: "tests/helm",
-    package: "tool",
+    packages: &["tool"],
     what: "helm",
     takes: "about three minutes on two cores",
     version_of: "helm.sh/helm/v4",

@@ -41,6 +41,27 @@ impl Namespace {
         kubectl
             .run_with_input(&["create", "-f", "-"], &list(objects(name, labels)))
             .expect_success();
+        Self::existing(kubectl, audit_log, name)
+    }
+
+    /// As [`Self::create`], where a controller gives every namespace its service account.
+    #[track_caller]
+    pub fn create_bare(
+        kubectl: &Kubectl,
+        audit_log: &Path,
+        prefix: &str,
+        labels: &[(&str, &str)],
+    ) -> Self {
+        let name = random_name(prefix);
+        let [namespace, _] = objects(&name, labels);
+        kubectl
+            .run_with_input(&["create", "-f", "-"], &namespace.to_string())
+            .expect_success();
+        Self::existing(kubectl, audit_log, &name)
+    }
+
+    /// One that is there already.
+    pub fn existing(kubectl: &Kubectl, audit_log: &Path, name: &str) -> Self {
         Self {
             name: name.to_owned(),
             kubectl: kubectl.clone(),
