@@ -21,7 +21,7 @@ const PLUGINS: [&str; 2] = ["MutatingAdmissionWebhook", "ValidatingAdmissionWebh
 /// Write what the API server needs to be let in by `podgate serve --client-ca`.
 ///
 /// Makes an authority (client-ca.crt, client-ca.key) and a client certificate of it (client.crt, client.key), and writes
-/// the kubeconfig and the AdmissionConfiguration that name them, for the flag --admission-control-config-file of
+/// the kubeconfig and the `AdmissionConfiguration` that name them, for the flag --admission-control-config-file of
 /// kube-apiserver. Run it again on the same directory to renew the client certificate: the authority stays.
 #[derive(Args, Clone, Debug)]
 pub struct ApiServerConfigArgs {
@@ -99,14 +99,13 @@ fn write(args: ApiServerConfigArgs) -> Result<String, ConfigError> {
     } = args;
     fs::create_dir_all(&directory).map_err(|error| ConfigError::Write(directory.clone(), error))?;
     let now = Timestamp::now();
-    let authority = match stored(&directory)? {
-        Some(authority) => authority,
-        None => {
-            let authority = new_authority(now, lifetime.saturating_mul(AUTHORITY))?;
-            put(&directory, "client-ca.key", &authority.key)?;
-            put(&directory, "client-ca.crt", &authority.certificate)?;
-            authority
-        }
+    let authority = if let Some(authority) = stored(&directory)? {
+        authority
+    } else {
+        let authority = new_authority(now, lifetime.saturating_mul(AUTHORITY))?;
+        put(&directory, "client-ca.key", &authority.key)?;
+        put(&directory, "client-ca.crt", &authority.certificate)?;
+        authority
     };
     let client = authority.sign(Use::Client(&name), now, lifetime)?;
     // What a relative path would be relative to is not for the reader of the files to guess.
