@@ -16,7 +16,7 @@ use tokio::{task::spawn_blocking, time::sleep};
 use tokio_rustls::rustls::{
     self, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::{aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem, pem::PemObject as _},
     server::{
         VerifierBuilderError, WebPkiClientVerifier,
@@ -194,8 +194,8 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &aws_lc_rs::default_provider().signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
+        let authority = self.authority.load();
+        authority.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -204,8 +204,8 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &aws_lc_rs::default_provider().signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        let authority = self.authority.load();
+        authority.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
