@@ -20,9 +20,10 @@ const PLUGINS: [&str; 2] = ["MutatingAdmissionWebhook", "ValidatingAdmissionWebh
 
 /// Write what the API server needs to be let in by `podgate serve --client-ca`.
 ///
-/// Makes an authority (client-ca.crt, client-ca.key) and a client certificate of it (client.crt, client.key), and writes
-/// the kubeconfig and the `AdmissionConfiguration` that name them, for the flag --admission-control-config-file of
-/// kube-apiserver. Run it again on the same directory to renew the client certificate: the authority stays.
+/// Makes an authority (client-ca.crt, client-ca.key) and a client certificate of it with its key (client.pem), and writes
+/// the kubeconfig and the `AdmissionConfiguration` that name it, for the flag --admission-control-config-file of
+/// kube-apiserver. Run it again on the same directory to renew the client certificate: the authority stays, and
+/// kube-apiserver takes another client.pem within five minutes, without a restart.
 #[derive(Args, Clone, Debug)]
 pub struct ApiServerConfigArgs {
     /// Directory to write into; made if it is not there
@@ -112,13 +113,14 @@ fn write(args: ApiServerConfigArgs) -> Result<String, ConfigError> {
     let here = || std::path::absolute(&directory).unwrap_or_else(|_| directory.clone());
     let there = path.unwrap_or_else(here);
     let there = |file: &str| there.join(file).display().to_string();
-    put(&directory, "client.key", &client.key)?;
-    put(&directory, "client.crt", &client.certificate)?;
+    // One file: whoever replaces it never leaves a certificate beside another's key.
+    let identity = format!("{}{}", client.certificate, client.key);
+    put(&directory, "client.pem", &identity)?;
     let user = format!("{service}.{namespace}.svc:{port}");
     put(
         &directory,
         "kubeconfig.yaml",
-        &kubeconfig(&user, &there("client.crt"), &there("client.key")),
+        &kubeconfig(&user, &there("client.pem")),
     )?;
     put(
         &directory,
@@ -130,11 +132,14 @@ fn write(args: ApiServerConfigArgs) -> Result<String, ConfigError> {
     Ok(format!(
         "Written to {written}, good until {until}. Run this again before then; the authority stays the same.\n\
          \n\
-         1. Copy client.crt, client.key, kubeconfig.yaml and admission.yaml to {} on every machine with an API server.\n\
+         1. Copy client.pem, kubeconfig.yaml and admission.yaml to {} on every machine with an API server.\n\
          2. Start kube-apiserver with --admission-control-config-file={}. If it has such a file already, add the two\n\
          \x20  plugins of admission.yaml to it.\n\
          3. When every API server shows its certificate, start podgate with --client-ca on a copy of client-ca.crt,\n\
          \x20  and with --client-name {name}. Before that they would be locked out.\n\
+         \n\
+         To renew, copy client.pem alone: kube-apiserver reads it again for every new connection, and looks at it every\n\
+         five minutes. The two other files it reads only when it starts.\n\
          \n\
          client-ca.key signs further clients: keep it away from the cluster.\n",
         there("").trim_end_matches('/'),
@@ -177,16 +182,16 @@ fn put(directory: &Path, file: &str, text: &str) -> Result<(), ConfigError> {
 }
 
 /// The API server looks its credentials up by the name of the user: the host and port that it calls.
-fn kubeconfig(user: &str, certificate: &str, key: &str) -> String {
-    let (user, certificate, key) = (quoted(user), quoted(certificate), quoted(key));
+fn kubeconfig(user: &str, identity: &str) -> String {
+    let (user, identity) = (quoted(user), quoted(identity));
     format!(
         "apiVersion: v1\n\
          kind: Config\n\
          users:\n\
          \x20 - name: {user}\n\
          \x20   user:\n\
-         \x20     client-certificate: {certificate}\n\
-         \x20     client-key: {key}\n"
+         \x20     client-certificate: {identity}\n\
+         \x20     client-key: {identity}\n"
     )
 }
 
