@@ -68,6 +68,8 @@ enum ConfigError {
     Half(PathBuf),
     #[error("client-ca.crt and client-ca.key in {0:?} cannot be used: {1}")]
     Authority(PathBuf, #[source] PairError),
+    #[error("the authority in {0:?} expired on {1}: make another one in another directory")]
+    Expired(PathBuf, Timestamp),
     #[error("cannot make a certificate: {0}")]
     Make(#[from] PairError),
 }
@@ -100,7 +102,7 @@ fn write(args: ApiServerConfigArgs) -> Result<String, ConfigError> {
     } = args;
     fs::create_dir_all(&directory).map_err(|error| ConfigError::Write(directory.clone(), error))?;
     let now = Timestamp::now();
-    let authority = if let Some(authority) = stored(&directory)? {
+    let authority = if let Some(authority) = stored(&directory, now)? {
         authority
     } else {
         let authority = new_authority(now, lifetime.saturating_mul(AUTHORITY))?;
@@ -148,7 +150,7 @@ fn write(args: ApiServerConfigArgs) -> Result<String, ConfigError> {
 }
 
 /// The authority that is in the directory already.
-fn stored(directory: &Path) -> Result<Option<Pair>, ConfigError> {
+fn stored(directory: &Path, now: Timestamp) -> Result<Option<Pair>, ConfigError> {
     let read = |file: &str| match fs::read_to_string(directory.join(file)) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -157,9 +159,14 @@ fn stored(directory: &Path) -> Result<Option<Pair>, ConfigError> {
     match (read("client-ca.crt")?, read("client-ca.key")?) {
         (Some(certificate), Some(key)) => {
             let authority = Pair { certificate, key };
-            authority
+            let until = authority
                 .check()
-                .map_err(|error| ConfigError::Authority(directory.to_owned(), error))?;
+                .and_then(|()| authority.validity())
+                .map_err(|error| ConfigError::Authority(directory.to_owned(), error))?
+                .not_after;
+            if until <= now {
+                return Err(ConfigError::Expired(directory.to_owned(), until));
+            }
             Ok(Some(authority))
         }
         (None, None) => Ok(None),
@@ -170,12 +177,19 @@ fn stored(directory: &Path) -> Result<Option<Pair>, ConfigError> {
 /// Puts a file in place as a whole, readable by nobody else.
 fn put(directory: &Path, file: &str, text: &str) -> Result<(), ConfigError> {
     let (path, partial) = (directory.join(file), directory.join(format!(".{file}.new")));
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&partial)
+    // One that a run left that was cut off may be readable by others.
+    let removed = match fs::remove_file(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    let written = removed
+        .and_then(|()| {
+            fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&partial)
+        })
         .and_then(|mut it| it.write_all(text.as_bytes()))
         .and_then(|()| fs::rename(&partial, &path));
     written.map_err(|error| ConfigError::Write(path, error))

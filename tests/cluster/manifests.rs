@@ -43,6 +43,7 @@ fn the_api_server_accepts_every_install_without_a_warning() {
         ("manifests", &CERTIFICATES[..]),
         ("manifests/overlays/audit", &CERTIFICATES[..]),
         ("manifests/overlays/files", &[]),
+        ("manifests/overlays/client-certificates", &CERTIFICATES[..]),
     ] {
         let output = cluster
             .kubectl()
