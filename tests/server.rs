@@ -20,6 +20,7 @@ mod server {
     mod hostile;
     mod html;
     mod judged;
+    mod monitoring;
     mod podgate;
     mod provider;
     mod readme;

@@ -42,6 +42,7 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 /// All metrics of one server. Made once, shared behind an `Arc`; updating one takes no lock on the way of a review.
 pub struct Metrics {
     registry: Registry,
+    ready: Gauge,
     reviews: [[Counter; Outcome::ALL.len()]; Endpoint::ALL.len()],
     durations: [Histogram; Endpoint::ALL.len()],
     in_flight: Gauge,
@@ -103,6 +104,7 @@ impl Default for Metrics {
             }),
             durations: Endpoint::ALL
                 .map(|endpoint| durations.get_or_create_owned(&[("endpoint", endpoint.label())])),
+            ready: Gauge::default(),
             in_flight: Gauge::default(),
             connections,
             shed: Counter::default(),
@@ -117,6 +119,7 @@ impl Default for Metrics {
             pod_security,
             registry: Registry::default(),
         };
+        registry.register("ready", "1 while /readyz says so", metrics.ready.clone());
         registry.register(
             "in_flight",
             "Reviews being answered now",
@@ -186,6 +189,10 @@ impl Metrics {
         let mut text = String::with_capacity(4096);
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+
+    pub(crate) fn ready(&self, is_ready: bool) {
+        self.ready.set(i64::from(is_ready));
     }
 
     pub(crate) fn review(&self, endpoint: Endpoint) -> ReviewGuard<'_> {
@@ -305,3 +312,6 @@ fn results() -> Family<Labels<1>, Counter> {
     }
     family
 }
+
+#[cfg(test)]
+mod tests;
