@@ -18,6 +18,7 @@ mod cluster {
     mod cert_manager;
     mod certificates;
     mod doctor;
+    mod events;
     mod example_run;
     mod gate;
     mod helm;

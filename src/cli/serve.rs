@@ -73,6 +73,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub pod_security: PodSecurityArgs,
 
+    /// Tell the workloads whose Pods are rejected, by an Event on the Deployment, CronJob or whatever owns the Pod
+    #[arg(long, env = "PODGATE_EVENTS")]
+    pub events: bool,
+
     /// Credentials for the API server, for namespace labels [default: KUBECONFIG, else those of the Pod]
     #[arg(long, env = "PODGATE_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -128,6 +132,8 @@ pub struct ServeSettings {
     pub pod_security_labels: bool,
     /// How far they go.
     pub pod_security: Options,
+    /// Workloads whose Pods are rejected are told.
+    pub events: bool,
     /// The kubeconfig that was named, for [`connect`](crate::cluster::client::connect).
     pub kubeconfig: Option<PathBuf>,
 }
@@ -149,6 +155,7 @@ impl ServeArgs {
             policies,
             pod_security_labels,
             pod_security,
+            events,
             kubeconfig,
             max_staleness,
             poll,
@@ -195,6 +202,7 @@ impl ServeArgs {
             policy_poll: poll,
             pod_security_labels,
             pod_security: pod_security.options(),
+            events,
             kubeconfig,
         })
     }

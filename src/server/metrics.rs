@@ -25,6 +25,7 @@ use super::{
     room::Closed,
 };
 use crate::cluster::certificates::{State, Trust};
+use crate::cluster::rejections::Fate;
 use crate::review::Count;
 
 /// The content type of [`Metrics::encode`].
@@ -56,6 +57,7 @@ pub struct Metrics {
     policies_stale: Gauge,
     policy_set: Family<[(&'static str, String); 1], Gauge>,
     certificates: CertificateMetrics,
+    rejection_events: [Counter; Fate::ALL.len()],
     pod_security: PodSecurityMetrics,
 }
 
@@ -93,7 +95,15 @@ impl Default for Metrics {
             Unit::Seconds,
             durations.clone(),
         );
+        let rejection_events = Family::<Labels<1>, Counter>::default();
+        registry.register(
+            "rejection_events",
+            "Rejected Pods whose owners were to be told by an Event, by what became of that",
+            rejection_events.clone(),
+        );
         let metrics = Self {
+            rejection_events: Fate::ALL
+                .map(|fate| rejection_events.get_or_create_owned(&[("result", fate.label())])),
             reviews: Endpoint::ALL.map(|endpoint| {
                 Outcome::ALL.map(|outcome| {
                     reviews.get_or_create_owned(&[
@@ -254,6 +264,10 @@ impl Metrics {
 
     pub(crate) fn certificate_reloaded(&self, ok: bool) {
         self.certificate_reloads.get_or_create(&[result(ok)]).inc();
+    }
+
+    pub(crate) fn rejection_event(&self, fate: Fate) {
+        self.rejection_events[fate as usize].inc();
     }
 
     pub(crate) fn policies_reloaded(&self, ok: bool) {

@@ -326,7 +326,8 @@ fn the_service_account_may_do_what_the_roles_explain_and_nothing_else() {
             "leases.coordination.k8s.io/podgate",
             own,
         ),
-        ("create patch", "events.events.k8s.io", everywhere),
+        ("create patch", "events.events.k8s.io", own),
+        ("create", "events.events.k8s.io", everywhere),
         ("get", "replicasets.apps", everywhere),
         ("get", "jobs.batch", everywhere),
     ] {
@@ -347,6 +348,7 @@ fn the_service_account_may_do_what_the_roles_explain_and_nothing_else() {
         ("get patch", "leases.coordination.k8s.io/another", own),
         ("get patch", "configmaps", own),
         ("get list", "events.events.k8s.io", own),
+        ("patch", "events.events.k8s.io", other),
         ("list", "replicasets.apps", everywhere),
     ] {
         for verb in verbs.split(' ') {
