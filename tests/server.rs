@@ -20,6 +20,7 @@ mod server {
     mod hostile;
     mod html;
     mod judged;
+    mod log;
     mod monitoring;
     mod podgate;
     mod provider;
