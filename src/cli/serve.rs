@@ -73,7 +73,7 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub pod_security: PodSecurityArgs,
 
-    /// Tell the workloads whose Pods are rejected, by an Event on the Deployment, CronJob or whatever owns the Pod
+    /// Tell the workloads whose Pods are rejected, by an Event on the Deployment or whatever owns the Pod
     #[arg(long, env = "PODGATE_EVENTS")]
     pub events: bool,
 

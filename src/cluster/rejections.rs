@@ -3,7 +3,7 @@
 //! A review leaves a note in a queue and goes on; a task of its own finds the topmost owner and tells it. A controller
 //! tries again and again, and whoever may create Pods may name any owner, so little is told: once in a while per owner
 //! and findings, and a bounded number a minute, for the cluster and for each namespace. What is not told is counted.
-//! Needs `create` on Events of events.k8s.io, and `get` on ReplicaSets and Jobs.
+//! Needs `create` on Events of events.k8s.io, and `get` on `ReplicaSets` and Jobs.
 
 mod pace;
 
@@ -26,7 +26,7 @@ use super::{clock::ApiClock, with_causes};
 /// Rejections that wait to be told; each holds a line of text and some names.
 const QUEUE: usize = 256;
 
-/// A Pod's ReplicaSet's Deployment is at the second step, and nobody needs many more.
+/// A Pod's `ReplicaSet`'s Deployment is at the second step, and nobody needs many more.
 const MAX_DEPTH: usize = 4;
 
 /// A Pod that was rejected, and whose it is.
@@ -200,7 +200,7 @@ impl Teller {
         Fate::Failed
     }
 
-    /// The Deployment above the ReplicaSet, the CronJob above the Job, and what is above those, as far as podgate may
+    /// The Deployment above the `ReplicaSet`, the `CronJob` above the Job, and what is above those, as far as podgate may
     /// look. An owner that is gone, or is another one of the same name by now, is the last.
     async fn topmost(&self, owner: ObjectReference) -> kube::Result<ObjectReference> {
         let mut top = owner;

@@ -95,15 +95,8 @@ impl Default for Metrics {
             Unit::Seconds,
             durations.clone(),
         );
-        let rejection_events = Family::<Labels<1>, Counter>::default();
-        registry.register(
-            "rejection_events",
-            "Rejected Pods whose owners were to be told by an Event, by what became of that",
-            rejection_events.clone(),
-        );
         let metrics = Self {
-            rejection_events: Fate::ALL
-                .map(|fate| rejection_events.get_or_create_owned(&[("result", fate.label())])),
+            rejection_events: rejection_events(registry),
             reviews: Endpoint::ALL.map(|endpoint| {
                 Outcome::ALL.map(|outcome| {
                     reviews.get_or_create_owned(&[
@@ -316,6 +309,17 @@ impl Drop for ConnectionGuard<'_> {
 
 fn result(ok: bool) -> (&'static str, &'static str) {
     ("result", if ok { "ok" } else { "error" })
+}
+
+/// A counter by what becomes of a rejection that is to be told, in the order of [`Fate`].
+fn rejection_events(registry: &mut Registry) -> [Counter; Fate::ALL.len()] {
+    let family = Family::<Labels<1>, Counter>::default();
+    registry.register(
+        "rejection_events",
+        "Rejected Pods whose owners were to be told by an Event, by what became of that",
+        family.clone(),
+    );
+    Fate::ALL.map(|fate| family.get_or_create_owned(&[("result", fate.label())]))
 }
 
 /// A counter by result that shows both from the start, so that a rate over it has something to stand on.

@@ -432,6 +432,38 @@ fn the_kustomizations_that_the_page_shows_do_what_it_says() {
 }
 
 #[test]
+fn the_prometheus_operator_is_told_where_the_metrics_are_and_what_to_warn_of() {
+    let Some(cluster) = cluster() else { return };
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let link = directory.path().join("podgate");
+    std::os::unix::fs::symlink(env!("CARGO_MANIFEST_DIR"), link).unwrap();
+    let own = directory.path().join("own");
+    fs::create_dir(&own).unwrap();
+    let kustomization = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+        "resources": ["../podgate/manifests/base"],
+        "components": ["../podgate/manifests/components/monitoring"],
+    });
+    fs::write(own.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+
+    let objects = Objects::of(cluster, own.to_str().unwrap());
+    let monitor = &objects.get("PodMonitor", "podgate")["spec"];
+    let pod = &objects.get("Deployment", "podgate")["spec"]["template"];
+    assert_eq!(
+        monitor["selector"]["matchLabels"],
+        pod["metadata"]["labels"]
+    );
+    let mut ports = pod["spec"]["containers"][0]["ports"]
+        .as_array()
+        .unwrap()
+        .iter();
+    let endpoint = &monitor["podMetricsEndpoints"][0];
+    assert!(ports.any(|it| it["name"] == endpoint["port"]), "{monitor}");
+    let rules = &objects.get("PrometheusRule", "podgate")["spec"]["groups"][0]["rules"];
+    assert_eq!(rules[0]["alert"], "PodgateDown");
+}
+
+#[test]
 fn applying_again_keeps_a_policy_that_was_added_by_hand_and_puts_back_one_that_was_edited() {
     let Some(cluster) = cluster() else { return };
     let kubectl = cluster.kubectl();
