@@ -8,6 +8,7 @@ pub mod inspect;
 pub mod lease;
 pub mod list;
 pub mod namespaces;
+pub mod rejections;
 pub mod snapshot;
 
 use kube::{Client, api::ListParams};

@@ -19,6 +19,7 @@ mod cluster {
     mod certificates;
     mod clients;
     mod doctor;
+    mod events;
     mod example_run;
     mod gate;
     mod helm;

@@ -21,6 +21,8 @@ mod server {
     mod hostile;
     mod html;
     mod judged;
+    mod log;
+    mod monitoring;
     mod podgate;
     mod provider;
     mod readme;

@@ -6,7 +6,7 @@ mod running;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 pub(in crate::cli) use self::certificates::lifetime;
@@ -73,6 +73,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub pod_security: PodSecurityArgs,
 
+    /// Tell the workloads whose Pods are rejected, by an Event on the Deployment or whatever owns the Pod
+    #[arg(long, env = "PODGATE_EVENTS")]
+    pub events: bool,
+
     /// Credentials for the API server, for namespace labels [default: KUBECONFIG, else those of the Pod]
     #[arg(long, env = "PODGATE_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -98,6 +102,16 @@ pub struct ServeArgs {
     #[arg(long, env = "PODGATE_MAX_BODY", value_name = "BYTES", default_value_t = 7 * 1024 * 1024)]
     pub max_body: usize,
 
+    /// How the log is written, to standard error
+    #[arg(
+        long,
+        env = "PODGATE_LOG_FORMAT",
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t
+    )]
+    pub log_format: LogFormat,
+
     /// Time to keep serving, unready, after SIGTERM
     #[arg(long, env = "PODGATE_DRAIN_DELAY", value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub drain_delay: Duration,
@@ -105,6 +119,16 @@ pub struct ServeArgs {
     /// Time for the reviews in flight after that
     #[arg(long, env = "PODGATE_DRAIN_DEADLINE", value_name = "DURATION", default_value = "20s", value_parser = duration)]
     pub drain_deadline: Duration,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people
+    #[default]
+    Text,
+    /// A JSON object a line
+    Json,
 }
 
 /// What the flags say, sorted by who needs it.
@@ -128,6 +152,8 @@ pub struct ServeSettings {
     pub pod_security_labels: bool,
     /// How far they go.
     pub pod_security: Options,
+    /// Workloads whose Pods are rejected are told.
+    pub events: bool,
     /// The kubeconfig that was named, for [`connect`](crate::cluster::client::connect).
     pub kubeconfig: Option<PathBuf>,
 }
@@ -149,12 +175,15 @@ impl ServeArgs {
             policies,
             pod_security_labels,
             pod_security,
+            events,
             kubeconfig,
             max_staleness,
             poll,
             max_connections,
             max_in_flight,
             max_body,
+            // Used before anything else is.
+            log_format: _,
             drain_delay,
             drain_deadline,
         } = self;
@@ -195,6 +224,7 @@ impl ServeArgs {
             policy_poll: poll,
             pod_security_labels,
             pod_security: pod_security.options(),
+            events,
             kubeconfig,
         })
     }
@@ -203,16 +233,8 @@ impl ServeArgs {
 /// Serves until a signal ends it.
 #[must_use]
 pub fn run(args: ServeArgs) -> ExitCode {
-    let filter = EnvFilter::try_from_env("PODGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    // A log that is collected or kept in a file is no place for colours.
-    let color = super::has_color(&std::io::stderr());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(color)
-        .with_writer(std::io::stderr)
-        // It would report a log that cannot be written on the same closed pipe, and panic.
-        .log_internal_errors(false)
-        .init();
+    let format = args.log_format;
+    log_as(format);
     crate::server::files::raise_limit();
     let ended = args
         .into_settings()
@@ -225,9 +247,29 @@ pub fn run(args: ServeArgs) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            match format {
+                LogFormat::Text => eprintln!("error: {error}"),
+                // Whoever reads the log reads nothing else there.
+                LogFormat::Json => tracing::error!(%error, "podgate ends"),
+            }
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Begins to log.
+fn log_as(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("PODGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // A log that is collected or kept in a file is no place for colours.
+    let color = super::has_color(&std::io::stderr());
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // It would report a log that cannot be written on the same closed pipe, and panic.
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => log.with_ansi(color).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
     }
 }
 

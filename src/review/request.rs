@@ -142,6 +142,11 @@ impl<'a> Review<'a> {
         self.request.kind()
     }
 
+    /// True for that operation.
+    pub(super) fn is_for(&self, operation: Operation) -> bool {
+        self.request.operation() == operation
+    }
+
     /// True if the answer depends on the object at all.
     #[must_use]
     pub fn is_judged(&self) -> bool {

@@ -41,6 +41,7 @@ async fn readyz(State(health): State<Health>, RawQuery(query): RawQuery) -> Resp
 }
 
 async fn encoded(State(health): State<Health>) -> Response {
+    health.metrics().ready(health.readiness().report().ready);
     match health.metrics().encode() {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(_) => (

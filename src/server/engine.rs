@@ -8,14 +8,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
 use http::StatusCode;
+use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use crate::cluster::Cluster;
+use crate::cluster::rejections::{Rejection, Rejections};
 use crate::decision::Stage;
 use crate::output::pod_security::UNLISTED;
 use crate::policy::PolicySet;
-use crate::review::{self, Existing, Labels, Review, response};
+use crate::review::{self, Existing, Labels, Rejected, Review, response};
 
 use super::gate::{Endpoint, Outcome, Reply, Reviewer};
 use super::refusal::Refusal;
@@ -30,6 +32,7 @@ const BATCH: usize = 16;
 pub struct Engine {
     set: ArcSwap<PolicySet>,
     cluster: Option<Cluster>,
+    rejections: Option<Rejections>,
 }
 
 // === impl Engine ===
@@ -41,13 +44,31 @@ impl Engine {
         Self {
             set: ArcSwap::from_pointee(set),
             cluster,
+            rejections: None,
         }
+    }
+
+    /// Has the owners of rejected Pods told.
+    #[must_use]
+    pub fn telling(mut self, rejections: Option<Rejections>) -> Self {
+        self.rejections = rejections;
+        self
     }
 
     /// True if the labels of namespaces can be known.
     #[must_use]
     pub fn has_cluster(&self) -> bool {
         self.cluster.is_some()
+    }
+
+    /// Leaves a note for the owner of a Pod that was rejected just now.
+    fn tell_owner(&self, review: &Review<'_>, body: &[u8], answer: &review::Answer) {
+        let Some(rejections) = &self.rejections else {
+            return;
+        };
+        if review.rejects_new_pod(answer) {
+            rejections.leave(|| Rejected::read(body, &answer.body).map(Rejection::from));
+        }
     }
 
     /// Puts another set in force, for every review that begins from now on.
@@ -75,8 +96,15 @@ impl Reviewer for Engine {
             Endpoint::Mutate => Stage::Mutate,
             Endpoint::Validate => Stage::Validate,
         };
+        let answer = |labels: Labels<'_>| {
+            let answer = review.answer(stage, &set, labels);
+            if stage == Stage::Validate {
+                self.tell_owner(&review, &body, &answer);
+            }
+            Reply::from(answer)
+        };
         let Some(cluster) = &self.cluster else {
-            return review.answer(stage, &set, Labels::Unknown).into();
+            return answer(Labels::Unknown);
         };
         if let Some(existing) = review.existing(&set) {
             let now = Instant::now();
@@ -85,10 +113,10 @@ impl Reviewer for Engine {
             return review.answer_existing(warnings).into();
         }
         if !review.needs_labels(stage, &set) {
-            return review.answer(stage, &set, Labels::Unknown).into();
+            return answer(Labels::Unknown);
         }
         match cluster.namespaces.labels(review.namespace()).await {
-            Ok(labels) => review.answer(stage, &set, Labels::Known(&labels)).into(),
+            Ok(labels) => answer(Labels::Known(&labels)),
             Err(error) if set.selects_by_labels() => {
                 let message = format!(
                     "podgate cannot judge this request, so it is not admitted: the labels of its namespace are \
@@ -96,9 +124,7 @@ impl Reviewer for Engine {
                 );
                 response::deny(review.uid(), 500, "InternalError", &message).into()
             }
-            Err(error) => review
-                .answer(stage, &set, Labels::Failed(&error.to_string()))
-                .into(),
+            Err(error) => answer(Labels::Failed(&error.to_string())),
         }
     }
 }
@@ -163,6 +189,24 @@ impl From<review::Answer> for Reply {
             body: answer.body,
             outcome,
             counts: answer.counts,
+        }
+    }
+}
+
+impl From<Rejected<'_>> for Rejection {
+    fn from(it: Rejected<'_>) -> Self {
+        let owner = ObjectReference {
+            api_version: Some(it.owner.api_version.to_string()),
+            kind: Some(it.owner.kind.to_string()),
+            name: Some(it.owner.name.to_string()),
+            uid: Some(it.owner.uid.to_string()),
+            namespace: Some(it.namespace.to_string()),
+            ..ObjectReference::default()
+        };
+        Self {
+            owner,
+            note: it.note,
+            findings: it.findings,
         }
     }
 }

@@ -25,6 +25,7 @@ use super::{
     room::Closed,
 };
 use crate::cluster::certificates::{State, Trust};
+use crate::cluster::rejections::Fate;
 use crate::review::Count;
 
 /// The content type of [`Metrics::encode`].
@@ -42,6 +43,7 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 /// All metrics of one server. Made once, shared behind an `Arc`; updating one takes no lock on the way of a review.
 pub struct Metrics {
     registry: Registry,
+    ready: Gauge,
     reviews: [[Counter; Outcome::ALL.len()]; Endpoint::ALL.len()],
     durations: [Histogram; Endpoint::ALL.len()],
     in_flight: Gauge,
@@ -55,6 +57,7 @@ pub struct Metrics {
     policies_stale: Gauge,
     policy_set: Family<[(&'static str, String); 1], Gauge>,
     certificates: CertificateMetrics,
+    rejection_events: [Counter; Fate::ALL.len()],
     pod_security: PodSecurityMetrics,
 }
 
@@ -93,6 +96,7 @@ impl Default for Metrics {
             durations.clone(),
         );
         let metrics = Self {
+            rejection_events: rejection_events(registry),
             reviews: Endpoint::ALL.map(|endpoint| {
                 Outcome::ALL.map(|outcome| {
                     reviews.get_or_create_owned(&[
@@ -103,6 +107,7 @@ impl Default for Metrics {
             }),
             durations: Endpoint::ALL
                 .map(|endpoint| durations.get_or_create_owned(&[("endpoint", endpoint.label())])),
+            ready: Gauge::default(),
             in_flight: Gauge::default(),
             connections,
             shed: Counter::default(),
@@ -117,6 +122,7 @@ impl Default for Metrics {
             pod_security,
             registry: Registry::default(),
         };
+        registry.register("ready", "1 while /readyz says so", metrics.ready.clone());
         registry.register(
             "in_flight",
             "Reviews being answered now",
@@ -188,6 +194,10 @@ impl Metrics {
         Ok(text)
     }
 
+    pub(crate) fn ready(&self, is_ready: bool) {
+        self.ready.set(i64::from(is_ready));
+    }
+
     pub(crate) fn review(&self, endpoint: Endpoint) -> ReviewGuard<'_> {
         self.in_flight.inc();
         ReviewGuard {
@@ -249,6 +259,10 @@ impl Metrics {
         self.certificate_reloads.get_or_create(&[result(ok)]).inc();
     }
 
+    pub(crate) fn rejection_event(&self, fate: Fate) {
+        self.rejection_events[fate as usize].inc();
+    }
+
     pub(crate) fn policies_reloaded(&self, ok: bool) {
         self.policy_reloads.get_or_create(&[result(ok)]).inc();
         self.policies_stale.set(i64::from(!ok));
@@ -297,6 +311,17 @@ fn result(ok: bool) -> (&'static str, &'static str) {
     ("result", if ok { "ok" } else { "error" })
 }
 
+/// A counter by what becomes of a rejection that is to be told, in the order of [`Fate`].
+fn rejection_events(registry: &mut Registry) -> [Counter; Fate::ALL.len()] {
+    let family = Family::<Labels<1>, Counter>::default();
+    registry.register(
+        "rejection_events",
+        "Rejected Pods whose owners were to be told by an Event, by what became of that",
+        family.clone(),
+    );
+    Fate::ALL.map(|fate| family.get_or_create_owned(&[("result", fate.label())]))
+}
+
 /// A counter by result that shows both from the start, so that a rate over it has something to stand on.
 fn results() -> Family<Labels<1>, Counter> {
     let family = Family::default();
@@ -305,3 +330,6 @@ fn results() -> Family<Labels<1>, Counter> {
     }
     family
 }
+
+#[cfg(test)]
+mod tests;

@@ -301,6 +301,7 @@ fn the_values_reach_the_objects() {
     assert_eq!(objects.variable("PODGATE_CLIENT_NAME"), "one,two");
     assert_eq!(deployment["replicas"], 3);
     assert_eq!(objects.variable("PODGATE_POD_SECURITY_LABELS"), "false");
+    assert_eq!(objects.variable("PODGATE_EVENTS"), "false");
     let egress = &objects.get("NetworkPolicy", "podgate")["spec"]["egress"];
     assert_eq!(
         egress[0]["ports"],
@@ -319,7 +320,13 @@ fn the_values_reach_the_objects() {
     ] {
         assert!(!names.contains(none), "{none}");
     }
-    objects.get("PodMonitor", "podgate");
+    let component = Objects::parse(include_str!(
+        "../../manifests/components/monitoring/podmonitor.yaml"
+    ));
+    assert_eq!(
+        objects.get("PodMonitor", "podgate")["spec"],
+        component.get("PodMonitor", "podgate")["spec"]
+    );
 
     let objects = rendered(
         &helm,

@@ -323,7 +323,8 @@ fn the_service_account_may_do_what_the_roles_explain_and_nothing_else() {
         ("get update", "secrets/podgate-certificates", own),
         ("create", "leases.coordination.k8s.io", own),
         ("get update", "leases.coordination.k8s.io/podgate", own),
-        ("create patch", "events.events.k8s.io", everywhere),
+        ("create patch", "events.events.k8s.io", own),
+        ("create", "events.events.k8s.io", everywhere),
         ("get", "replicasets.apps", everywhere),
         ("get", "jobs.batch", everywhere),
     ] {
@@ -344,6 +345,7 @@ fn the_service_account_may_do_what_the_roles_explain_and_nothing_else() {
         ("get patch", "leases.coordination.k8s.io/another", own),
         ("get patch", "configmaps", own),
         ("get list", "events.events.k8s.io", own),
+        ("patch", "events.events.k8s.io", other),
         ("list", "replicasets.apps", everywhere),
     ] {
         for verb in verbs.split(' ') {
@@ -424,6 +426,38 @@ fn the_kustomizations_that_the_page_shows_do_what_it_says() {
         patched.get("NetworkPolicy", "podgate")["spec"]["egress"][0]["ports"][2]["port"],
         16443
     );
+}
+
+#[test]
+fn the_prometheus_operator_is_told_where_the_metrics_are_and_what_to_warn_of() {
+    let Some(cluster) = cluster() else { return };
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let link = directory.path().join("podgate");
+    std::os::unix::fs::symlink(env!("CARGO_MANIFEST_DIR"), link).unwrap();
+    let own = directory.path().join("own");
+    fs::create_dir(&own).unwrap();
+    let kustomization = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+        "resources": ["../podgate/manifests/base"],
+        "components": ["../podgate/manifests/components/monitoring"],
+    });
+    fs::write(own.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+
+    let objects = Objects::of(cluster, own.to_str().unwrap());
+    let monitor = &objects.get("PodMonitor", "podgate")["spec"];
+    let pod = &objects.get("Deployment", "podgate")["spec"]["template"];
+    assert_eq!(
+        monitor["selector"]["matchLabels"],
+        pod["metadata"]["labels"]
+    );
+    let mut ports = pod["spec"]["containers"][0]["ports"]
+        .as_array()
+        .unwrap()
+        .iter();
+    let endpoint = &monitor["podMetricsEndpoints"][0];
+    assert!(ports.any(|it| it["name"] == endpoint["port"]), "{monitor}");
+    let rules = &objects.get("PrometheusRule", "podgate")["spec"]["groups"][0]["rules"];
+    assert_eq!(rules[0]["alert"], "PodgateDown");
 }
 
 #[test]

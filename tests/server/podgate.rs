@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
+use axum::body::Bytes;
 use http::Request;
 use http_body_util::Full;
 use serde_json::Value;
@@ -30,10 +31,17 @@ pub(crate) struct Podgate {
 impl Podgate {
     /// Started on the directory; returns when it is ready.
     pub(crate) async fn start(policies: &Path) -> Self {
+        Self::start_with(policies, |_| ()).await
+    }
+
+    /// As [`Self::start`], with something else about the command.
+    pub(crate) async fn start_with(policies: &Path, change: impl FnOnce(&mut Command)) -> Self {
         let log = TempDir::new().expect("a directory");
         let stderr = File::create(log.path().join("log")).expect("a file");
         let path = policies.to_str().expect("the path is text");
-        let mut child = serve(&["--policies", path, "--poll", "20ms"])
+        let mut command = serve(&["--policies", path, "--poll", "20ms"]);
+        change(&mut command);
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
@@ -81,18 +89,25 @@ impl Podgate {
             .expect("it answers")
     }
 
-    /// The status code of the denial of this Pod; none if it is let in.
-    pub(crate) async fn verdict(&self, pod: &str) -> Option<u64> {
+    /// What is answered to a review of this Pod.
+    pub(crate) async fn answered(&self, pod: &str) -> String {
+        let review = post("/validate?timeout=10s", pod_review(pod));
+        self.send(review).await.text
+    }
+
+    /// What is answered to this, whatever it is.
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let stream = tls(self.address, &self.ca)
             .await
             .expect("the handshake succeeds");
-        let review = post("/validate?timeout=10s", pod_review(pod));
-        let answer = Client::over(stream)
-            .await
-            .send(review)
-            .await
-            .expect("it answers");
-        let answer: Value = serde_json::from_str(&answer.text).expect("an answer is JSON");
+        let mut client = Client::over(stream).await;
+        client.send(request).await.expect("it answers")
+    }
+
+    /// The status code of the denial of this Pod; none if it is let in.
+    pub(crate) async fn verdict(&self, pod: &str) -> Option<u64> {
+        let answer: Value =
+            serde_json::from_str(&self.answered(pod).await).expect("an answer is JSON");
         let allowed = answer["response"]["allowed"].as_bool().expect("it says so");
         let code = answer["response"]["status"]["code"].as_u64();
         assert_eq!(allowed, code.is_none(), "{answer}");

@@ -12,6 +12,7 @@ use crate::cluster::{
     certificates::{Keeper, Settings},
     client::connect,
     events::Events,
+    rejections::Rejections,
 };
 use crate::policy::{LoadError, PolicySet, shipped};
 use crate::server::directory::{self, DirectoryError, Files};
@@ -39,6 +40,10 @@ enum PolicyError {
 /// Why Pod Security labels cannot count.
 const NO_CLUSTER: &str =
     "Pod Security labels are in the cluster, and no cluster is known: name one with --kubeconfig";
+
+/// Why nobody can be told.
+const NO_CLUSTER_TO_TELL: &str =
+    "--events tells workloads in the cluster, and no cluster is known: name one with --kubeconfig";
 
 /// Loads what is to be served, serves it, and ends when a signal says so.
 pub(super) async fn serve_until_signal(
@@ -97,7 +102,16 @@ pub(super) async fn serve_until_signal(
         } = &settings.names;
         Events::about_pod(it.client().clone(), namespace, identity, uid)
     });
-    let engine = Arc::new(Engine::new(set, cluster));
+    let rejections = match &cluster {
+        _ if !settings.events => None,
+        None => return Err(NO_CLUSTER_TO_TELL.into()),
+        Some(cluster) => Some(tell_rejections(
+            cluster,
+            settings.names.identity.clone(),
+            &health,
+        )),
+    };
+    let engine = Arc::new(Engine::new(set, cluster).telling(rejections));
     if let Some(directory) = settings.policies {
         let (engine, health) = (engine.clone(), health.clone());
         tokio::spawn(async move {
@@ -135,6 +149,15 @@ fn keep(
     let stop = CancellationToken::new();
     let kept = tokio::spawn(keeper.run(stop.clone()));
     ((stop, kept), CertificateSource::Kept { state, clock })
+}
+
+/// Tells the owners of Pods that are rejected, in the name of this replica.
+fn tell_rejections(cluster: &Cluster, identity: String, health: &Health) -> Rejections {
+    let metrics = health.metrics().clone();
+    let (client, clock) = (cluster.client().clone(), cluster.clock().clone());
+    Rejections::tell(client, clock, identity, move |fate| {
+        metrics.rejection_event(fate);
+    })
 }
 
 /// Says for as long as it is so that the certificate ends soon: in the log, and as an event about this Pod.
