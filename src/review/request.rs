@@ -245,7 +245,7 @@ impl<'a> Review<'a> {
         let request = &self.request;
         let unreadable = |what: &str, why: String| {
             let message = format!(
-                "podgate cannot judge this {}, so it is not admitted: {what} {}",
+                "podgate cannot judge this {}, so it is not admitted: {what}{}",
                 kind.name(),
                 output::text::clean(&why, MAX_REASON)
             );
@@ -264,10 +264,10 @@ impl<'a> Review<'a> {
                     &decoded
                 }
                 Err(error) => {
-                    return unreadable("request.object cannot be read:", error.to_string());
+                    return unreadable("request.object cannot be read: ", error.to_string());
                 }
             },
-            None => return unreadable("request.object", "is missing".to_owned()),
+            None => return unreadable("request.object ", "is missing".to_owned()),
         };
         let Some(pod) = &object.pod else {
             // A workload without a template is refused by the API server itself. Another object is not.
@@ -279,7 +279,7 @@ impl<'a> Review<'a> {
                 kind.template().join("."),
                 output::text::quoted([&*request.sub_resource])
             );
-            return unreadable("request.object", why);
+            return unreadable("request.object ", why);
         };
         let old = match request
             .old_object
@@ -289,7 +289,7 @@ impl<'a> Review<'a> {
             Some(raw) => match Object::decode(kind, raw.get()) {
                 Ok(object) => object.pod,
                 Err(error) => {
-                    return unreadable("request.oldObject cannot be read:", error.to_string());
+                    return unreadable("request.oldObject cannot be read: ", error.to_string());
                 }
             },
         };
@@ -311,6 +311,10 @@ impl<'a> Review<'a> {
                 old: old.as_ref(),
             },
         );
+        let decision = match decision {
+            Ok(decision) => decision,
+            Err(too_many) => return unreadable("", too_many.to_string()),
+        };
         if stage == Stage::Mutate {
             return Answer::patched(self.uid(), pod, &decision);
         }

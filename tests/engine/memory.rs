@@ -1,0 +1,361 @@
+//! What a body may take in memory: no Pod, however it is made up, has podgate keep much more than its text.
+//!
+//! Each case is answered in a process of its own, which is this test again, and the kernel says what it took.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use podgate::decision::Stage;
+use podgate::policy::PolicySet;
+use podgate::review::Review;
+use serde_json::Value;
+
+use crate::support::policies;
+
+/// The most that the server reads.
+const BODY: usize = 7 * 1024 * 1024;
+
+/// In kB, beside the body. The installed Deployment has 256 MiB, and budgets its bodies apart.
+const MOST: u64 = 64 * 1024;
+
+/// Which case the process is for.
+const CASE: &str = "PODGATE_TEST_MEMORY";
+
+/// Everything at once: findings in all modes by several policies, injections, and labels.
+const POLICIES: &str = "
+apiVersion: podgate.dev/v1alpha1
+kind: PodPolicy
+metadata: {name: restricted}
+spec:
+  mode: enforce
+  level: restricted
+  inject:
+    seccompProfile: RuntimeDefault
+    capabilities: {drop: [ALL]}
+    runAsNonRoot: true
+    allowPrivilegeEscalation: false
+---
+apiVersion: podgate.dev/v1alpha1
+kind: PodPolicy
+metadata: {name: further}
+spec:
+  mode: warn
+  controls:
+    readOnlyRootFilesystem: {}
+    runAsUser: {ranges: [{min: 1000, max: 65535}]}
+    supplementalGroups: {ranges: [{min: 1000, max: 65535}]}
+    capabilities: {requiredDrop: [NET_RAW], allowedAdd: [CHOWN]}
+    volumes: {allowed: [configMap]}
+---
+apiVersion: pod-security.admission.config.k8s.io/v1
+kind: PodSecurityConfiguration
+";
+
+/// A body: what stands before the part that is repeated until it is full, that part, and what stands behind it.
+/// `@` in it is replaced by a number.
+struct Case {
+    name: &'static str,
+    resource: (&'static str, &'static str),
+    before: String,
+    repeated: String,
+    after: &'static str,
+    /// Repeated no more often than this.
+    times: usize,
+}
+
+fn case(name: &'static str, before: &str, repeated: &str, after: &'static str) -> Case {
+    Case {
+        name,
+        resource: ("", "pods"),
+        before: format!(r#""operation":"CREATE","object":{{{before}"#),
+        repeated: repeated.to_owned(),
+        after,
+        times: usize::MAX,
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let in_spec =
+        |name, list: &str, item: &str| case(name, &format!(r#""spec":{{"{list}":["#), item, "]}}");
+    let in_container = |name, field: &str, item: &str| {
+        case(
+            name,
+            &format!(r#""spec":{{"containers":[{{{field}"#),
+            item,
+            "]}]}}",
+        )
+    };
+    let in_context = |name, field: &str, item: &str| {
+        case(
+            name,
+            &format!(
+                r#""spec":{{"containers":[{{"securityContext":{{"capabilities":{{"{field}":["#
+            ),
+            item,
+            "]}}}]}}",
+        )
+    };
+    let in_pod_context = |name, field: &str, item: &str| {
+        case(
+            name,
+            &format!(r#""spec":{{"containers":[{{}}],"securityContext":{{"{field}":["#),
+            item,
+            "]}}}",
+        )
+    };
+    let in_metadata = |name, field: &str, open: &str, item: &str, close| {
+        case(
+            name,
+            &format!(r#""spec":{{"containers":[{{}}]}},"metadata":{{"{field}":{open}"#),
+            item,
+            close,
+        )
+    };
+    // As many containers as are kept, each as bad as can be, in a text that is as long as can be.
+    let bad = r#"{"name":"@","image":"PAD","ports":[{"hostPort":1}],"securityContext":{"privileged":true,"capabilities":{"add":["A","B"]},"procMount":"Unmasked","runAsUser":0,"runAsGroup":0,"seccompProfile":{"type":"Unconfined"},"appArmorProfile":{"type":"Unconfined"},"seLinuxOptions":{"type":"a","user":"b","role":"c"},"windowsOptions":{"hostProcess":true}},"livenessProbe":{"httpGet":{"host":"h"}}}"#;
+    let padded = |times: usize, field: &str| {
+        let pad = (BODY / times).saturating_sub(bad.len() + 40);
+        bad.replace("PAD", &"x".repeat(if field == "image" { pad } else { 1 }))
+            .replace(
+                r#""name":"@""#,
+                &format!(
+                    r#""name":"@{}""#,
+                    "y".repeat(if field == "name" { pad } else { 0 })
+                ),
+            )
+    };
+    let long = "z".repeat(4000);
+    let mut cases = vec![
+        in_spec("containers", "containers", "{}"),
+        in_spec("init containers", "initContainers", "{}"),
+        in_spec(
+            "ephemeral containers",
+            "ephemeralContainers",
+            r#"{"name":"@"}"#,
+        ),
+        in_spec(
+            "privileged containers",
+            "containers",
+            r#"{"name":"@","securityContext":{"privileged":true}}"#,
+        ),
+        in_spec("volumes", "volumes", "{}"),
+        in_spec(
+            "host paths",
+            "volumes",
+            r#"{"name":"@","hostPath":{"path":"/"}}"#,
+        ),
+        case(
+            "sources of a volume",
+            r#""spec":{"volumes":[{"a":1"#,
+            r#","@":1"#,
+            "}]}}",
+        ),
+        in_container("ports", r#""ports":["#, r#"{"hostPort":@}"#),
+        in_container("mounts", r#""volumeMounts":["#, "{}"),
+        in_container("devices", r#""volumeDevices":["#, "{}"),
+        in_container("environment", r#""env":["#, "{}"),
+        in_context("added capabilities", "add", r#""@""#),
+        in_context("dropped capabilities", "drop", r#""""#),
+        in_context("escaped capabilities", "add", r#""\u0041@""#),
+        in_pod_context("groups of processes", "supplementalGroups", "1"),
+        in_pod_context("kernel parameters", "sysctls", "{}"),
+        in_pod_context("named kernel parameters", "sysctls", r#"{"name":"@"}"#),
+        in_metadata("annotations", "annotations", "{", r#""@":"""#, "}}}"),
+        in_metadata("labels", "labels", "{", r#""@":"""#, "}}}"),
+        in_metadata("one label", "labels", "{", r#""a":"""#, "}}}"),
+        in_metadata(
+            "owners",
+            "ownerReferences",
+            "[",
+            r#"{"kind":"","name":""}"#,
+            "]}}",
+        ),
+        case(
+            "a field that comes twice",
+            r#""spec":{"containers":[{}]"#,
+            r#","containers":[{}]"#,
+            "}}",
+        ),
+        case("lists in lists", r#""spec":{"x":["#, "[]", "]}}"),
+    ];
+    for (name, times, field) in [
+        ("2000 bad containers with long images", 2000, "image"),
+        ("1900 bad containers with long names", 1900, "name"),
+        ("600 bad containers with long images", 600, "image"),
+        ("300 bad containers", 300, "none"),
+        ("300 bad containers with long names", 300, "name"),
+    ] {
+        let mut it = in_spec(name, "containers", &padded(times, field));
+        it.times = times;
+        cases.push(it);
+    }
+    let mut inherited = case(
+        "long values that 2000 containers inherit",
+        &format!(
+            r#""spec":{{"securityContext":{{"seccompProfile":{{"type":"Localhost","localhostProfile":"{long}"}},"appArmorProfile":{{"type":"Localhost","localhostProfile":"\u0041{long}"}},"seLinuxOptions":{{"type":"{long}","user":"{long}"}}}},"containers":["#
+        ),
+        r#"{"name":"@"}"#,
+        "]}}",
+    );
+    inherited.times = 2000;
+    cases.push(inherited);
+    let mut templates = vec![
+        (
+            ("apps", "deployments"),
+            in_spec("containers of a Deployment", "containers", "{}"),
+            "spec\":{\"template",
+        ),
+        (
+            ("batch", "cronjobs"),
+            in_spec("containers of a CronJob", "containers", "{}"),
+            "spec\":{\"jobTemplate\":{\"spec\":{\"template",
+        ),
+    ];
+    for (resource, mut it, path) in templates.drain(..) {
+        it.resource = resource;
+        it.before = it
+            .before
+            .replacen(r#""object":{"#, &format!(r#""object":{{"{path}":{{"#), 1);
+        it.after = if resource.0 == "apps" {
+            "]}}}}"
+        } else {
+            "]}}}}}}"
+        };
+        cases.push(it);
+    }
+    let mut updated = in_spec("containers of the old object", "containers", "{}");
+    updated.before = r#""operation":"UPDATE","object":{"spec":{"containers":[{"name":"a"}]}},"oldObject":{"spec":{"containers":["#.to_owned();
+    cases.push(updated);
+    let mut both = in_spec(
+        "bad containers of both objects",
+        "containers",
+        &padded(1000, "image"),
+    );
+    both.times = 500;
+    let old: Vec<String> = (0..500)
+        .map(|at| both.repeated.replace('@', &format!("{at}")))
+        .collect();
+    both.before = format!(
+        r#""operation":"UPDATE","oldObject":{{"spec":{{"containers":[{}]}}}},"object":{{"spec":{{"containers":["#,
+        old.join(",")
+    );
+    cases.push(both);
+    let mut late = in_spec("containers before their resource", "containers", "{}");
+    late.after = r#"]}},"name":"late"}"#;
+    cases.push(late);
+    let mut groups = case("groups of the requester", "", r#""@""#, "]}");
+    groups.before =
+        r#""operation":"CREATE","object":{"spec":{"containers":[{}]}},"userInfo":{"groups":["#
+            .to_owned();
+    cases.push(groups);
+    cases
+}
+
+impl Case {
+    fn body(&self) -> Vec<u8> {
+        let (group, resource) = self.resource;
+        let mut text = format!(
+            r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"u","namespace":"n","resource":{{"group":"{group}","resource":"{resource}"}},{}"#,
+            self.before
+        );
+        let end = format!("{}}}}}", self.after);
+        let begin = text.len();
+        let separates = !self.repeated.starts_with(',');
+        for at in 0..self.times {
+            let item = self.repeated.replace('@', &at.to_string());
+            if text.len() + item.len() + end.len() >= BODY {
+                break;
+            }
+            if separates && text.len() > begin {
+                text.push(',');
+            }
+            text += &item;
+        }
+        (text + &end).into_bytes()
+    }
+
+    /// The most memory that its answers take, in kB, and the last of them.
+    fn run(&self, set: &PolicySet) -> (u64, String) {
+        let labels: BTreeMap<String, String> = [
+            ("enforce", "restricted"),
+            ("warn", "baseline"),
+            ("audit", "restricted"),
+            ("audit-version", "v1.20"),
+        ]
+        .map(|(key, value)| {
+            (
+                format!("pod-security.kubernetes.io/{key}"),
+                value.to_owned(),
+            )
+        })
+        .into();
+        let body = self.body();
+        let body = std::hint::black_box(body);
+        let before = kilobytes("VmRSS:");
+        fs::write("/proc/self/clear_refs", "5").unwrap();
+        let mut last = String::new();
+        for stage in [Stage::Mutate, Stage::Validate] {
+            last = match Review::parse(&body) {
+                Ok(review) => {
+                    let answer: Value =
+                        serde_json::from_slice(&review.answer(stage, set, Some(&labels)).body)
+                            .unwrap();
+                    let response = &answer["response"];
+                    format!("{} {}", response["allowed"], response["status"]["message"])
+                }
+                Err(refusal) => refusal.to_string(),
+            };
+        }
+        (kilobytes("VmHWM:").saturating_sub(before), last)
+    }
+}
+
+fn kilobytes(field: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn no_body_takes_much_more_memory_than_its_text() {
+    if let Ok(name) = std::env::var(CASE) {
+        let it = cases().into_iter().find(|it| it.name == name).unwrap();
+        let (taken, answer) = it.run(&policies(POLICIES));
+        println!("\n{CASE} {taken} {answer}");
+        return;
+    }
+    let this = std::env::current_exe().unwrap();
+    let mut over = Vec::new();
+    for it in cases() {
+        let output = Command::new(&this)
+            .args([
+                "--exact",
+                "memory::no_body_takes_much_more_memory_than_its_text",
+                "--nocapture",
+            ])
+            .env(CASE, it.name)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text.lines().find_map(|line| line.strip_prefix(CASE));
+        let line = line.unwrap_or_else(|| {
+            panic!(
+                "{}: {text}{}",
+                it.name,
+                String::from_utf8_lossy(&output.stderr)
+            )
+        });
+        let (taken, answer) = line.trim().split_once(' ').unwrap();
+        let taken: u64 = taken.parse().unwrap();
+        let answer: String = answer.chars().take(160).collect();
+        println!("{:>7} kB  {}: {answer}", taken, it.name);
+        if taken > MOST {
+            over.push(format!("{}: {taken} kB", it.name));
+        }
+    }
+    assert!(over.is_empty(), "{over:#?}");
+}
