@@ -4,7 +4,10 @@ mod certificates;
 mod pod_security;
 mod running;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    net::SocketAddr, num::NonZero, path::PathBuf, process::ExitCode, thread::available_parallelism,
+    time::Duration,
+};
 
 use clap::Args;
 use tracing_subscriber::EnvFilter;
@@ -18,6 +21,10 @@ use crate::policy::Options;
 use crate::server::{
     CertificateSource, ClientAuthority, Config, Limits, Timeouts, parse_go_duration,
 };
+
+/// Threads that serve, at most, however many processors the node has. A review is decided on one of them, so their number
+/// times what one may take bounds the memory; four decide more reviews than an API server sends.
+const MOST_WORKERS: usize = 4;
 
 /// Serve the validating and mutating webhooks.
 ///
@@ -218,8 +225,12 @@ pub fn run(args: ServeArgs) -> ExitCode {
         .into_settings()
         .map_err(Into::into)
         .and_then(|settings| {
-            let runtime =
-                tokio::runtime::Runtime::new().map_err(|error| format!("cannot start: {error}"))?;
+            let processors = available_parallelism().map_or(1, NonZero::get);
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(processors.min(MOST_WORKERS))
+                .enable_all()
+                .build()
+                .map_err(|error| format!("cannot start: {error}"))?;
             runtime.block_on(running::serve_until_signal(settings))
         });
     match ended {

@@ -7,11 +7,12 @@ use std::fs;
 use std::process::Command;
 
 use podgate::decision::Stage;
+use podgate::pod::{PodView, json};
 use podgate::policy::PolicySet;
 use podgate::review::Review;
-use serde_json::Value;
+use serde_json::{Value, json as value};
 
-use crate::support::policies;
+use crate::support::{create, policies, policy, update, validate};
 
 /// The most that the server reads.
 const BODY: usize = 7 * 1024 * 1024;
@@ -266,18 +267,27 @@ impl Case {
         );
         let end = format!("{}}}}}", self.after);
         let begin = text.len();
-        let separates = !self.repeated.starts_with(',');
-        let is_numbered = self.repeated.contains('@');
-        for at in 0..self.times {
-            let numbered = is_numbered.then(|| self.repeated.replace('@', &at.to_string()));
-            let item = numbered.as_deref().unwrap_or(&self.repeated);
-            if text.len() + item.len() + end.len() >= BODY {
-                break;
+        let room = BODY - text.len() - end.len();
+        let comma = if self.repeated.starts_with(',') {
+            ""
+        } else {
+            ","
+        };
+        if self.repeated.contains('@') {
+            for at in 0..self.times {
+                let item = self.repeated.replace('@', &at.to_string());
+                if text.len() - begin + item.len() + comma.len() >= room {
+                    break;
+                }
+                if at > 0 {
+                    text += comma;
+                }
+                text += &item;
             }
-            if separates && text.len() > begin {
-                text.push(',');
-            }
-            text += item;
+        } else {
+            let item = format!("{}{comma}", self.repeated);
+            let more = item.repeat((room / item.len()).min(self.times));
+            text += more.strip_suffix(comma).unwrap_or(&more);
         }
         (text + &end).into_bytes()
     }
@@ -370,4 +380,110 @@ fn no_body_takes_much_more_memory_than_its_text() {
         }
     }
     assert!(over.is_empty(), "{over:#?}");
+}
+
+fn many(item: &Value, count: usize) -> Value {
+    vec![item.clone(); count].into()
+}
+
+/// What `policies/README.md` says.
+#[test]
+fn a_pod_within_the_limits_is_read() {
+    let annotations: serde_json::Map<String, Value> = (0..20_000)
+        .map(|at| (at.to_string(), value!("a")))
+        .collect();
+    for spec in [
+        value!({"containers": many(&value!({}), 2000)}),
+        value!({"volumes": many(&value!({"name": "a", "emptyDir": {}}), 7000)}),
+        value!({"containers": [{"volumeMounts": many(&value!({"name": "a"}), 30_000)}]}),
+        value!({"containers": [{"ports": many(&value!({"hostPort": 1}), 100_000)}]}),
+    ] {
+        let pod = value!({"spec": spec}).to_string();
+        json::from_str::<PodView<'_>>(&pod).unwrap();
+    }
+    let long = "a".repeat(200_000);
+    for metadata in [
+        value!({"annotations": annotations}),
+        value!({"annotations": {"a": long}}),
+    ] {
+        let pod = value!({"metadata": metadata, "spec": {}}).to_string();
+        json::from_str::<PodView<'_>>(&pod).unwrap();
+    }
+}
+
+/// In no mode, of no object, and never as if it were a finding.
+#[test]
+fn a_pod_beyond_the_limits_is_not_admitted() {
+    let bad =
+        value!({"name": "a", "securityContext": {"privileged": true, "procMount": "Unmasked"}});
+    let lists = "the lists of this object hold more than the 2 MiB that podgate keeps of one; that is a limit of \
+                 podgate, not of a policy";
+    let cases = [
+        (
+            value!({"containers": many(&value!({}), 5000)}),
+            format!("request.object cannot be read: spec.containers: {lists}"),
+        ),
+        (
+            value!({"containers": many(&value!({}), 2000), "initContainers": many(&value!({}), 2000)}),
+            format!("request.object cannot be read: spec.initContainers: {lists}"),
+        ),
+        (
+            value!({"containers": [{"name": "a".repeat(4097)}]}),
+            "request.object cannot be read: spec.containers[0].name: a string of 4097 bytes; podgate reads none of \
+             more than 4096, whatever the policies say"
+                .to_owned(),
+        ),
+        (
+            value!({"containers": many(&bad, 2000)}),
+            "there is more wrong with it than the 2 MiB of findings that podgate keeps of one object; that is a limit \
+             of podgate, not of a policy"
+                .to_owned(),
+        ),
+    ];
+    for mode in ["enforce", "warn", "audit"] {
+        let set = policy(&format!(
+            "{{mode: {mode}, level: restricted, workloads: audit}}"
+        ));
+        for (spec, why) in &cases {
+            let pod = value!({"spec": spec});
+            let old = value!({"spec": {"containers": [{"name": "a", "image": "a"}]}});
+            let deployment = value!({"spec": {"template": pod}});
+            for (kind, review) in [
+                ("Pod", create("", "pods", &pod)),
+                ("Pod", update("", "pods", &old, &pod)),
+                ("Deployment", create("apps", "deployments", &deployment)),
+            ] {
+                let why = match kind {
+                    "Pod" => why.clone(),
+                    _ => why.replace(": spec.", ": spec.template.spec."),
+                };
+                let status = &validate(&set, &review)["status"];
+                assert_eq!(
+                    (status["code"].as_u64(), status["message"].as_str()),
+                    (
+                        Some(400),
+                        Some(&*format!(
+                            "podgate cannot judge this {kind}, so it is not admitted: {why}"
+                        ))
+                    )
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_old_object_beyond_the_limits_keeps_its_successor_out() {
+    let old = value!({"spec": {"containers": many(&value!({}), 5000)}});
+    let new = value!({"spec": {"containers": [{"name": "a", "image": "a"}]}});
+    let response = validate(
+        &policy("{mode: warn, level: baseline}"),
+        &update("", "pods", &old, &new),
+    );
+    assert_eq!(response["allowed"], false);
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("request.oldObject cannot be read: spec.containers: "),
+        "{message}"
+    );
 }
