@@ -14,7 +14,7 @@ use crate::document::{Fields, Node, Problem, Problems, nearest};
 use crate::pod::view::ContainerList;
 use crate::pod::{Container, ContainerRef, Edit, PodView};
 
-pub use finding::{Finding, Findings, Subject};
+pub use finding::{Finding, Findings, Subject, TooMany};
 
 /// One control with its parameters.
 pub trait Control: Sized + Default {

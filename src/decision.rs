@@ -10,7 +10,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use crate::control::finding::Identity;
-use crate::control::{AnyControl, Finding, Findings};
+use crate::control::{AnyControl, Finding, Findings, TooMany};
 use crate::pod::{ContainerList, Edit, PodView};
 use crate::policy::{Mode, Policy, PolicySet, Selected, Workloads};
 
@@ -150,20 +150,23 @@ fn merge<'s>(one: (&mut Mode, &mut Vec<&'s Policy>), other: (Mode, Vec<&'s Polic
 }
 
 /// Decides one request.
-#[must_use]
-pub fn decide<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
-    let mut decision = by_policies(set, request);
+///
+/// # Errors
+/// If more is wrong with the object than podgate keeps: it is not to be admitted then, in whatever mode the policies
+/// are.
+pub fn decide<'s>(set: &'s PolicySet, request: &Request<'_>) -> Result<Decision<'s>, TooMany> {
+    let mut decision = by_policies(set, request)?;
     if request.stage != Stage::Mutate
         && let Some(source) = set.pod_security()
     {
-        decision.pod_security = pod_security::judge(source, request, &decision.policies);
+        decision.pod_security = pod_security::judge(source, request, &decision.policies)?;
     }
-    decision
+    Ok(decision)
 }
 
-fn by_policies<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
+fn by_policies<'s>(set: &'s PolicySet, request: &Request<'_>) -> Result<Decision<'s>, TooMany> {
     if !request.is_judged() {
-        return Decision::default();
+        return Ok(Decision::default());
     }
     let selected = Selected {
         namespace: request.namespace,
@@ -183,11 +186,11 @@ fn by_policies<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
         ..Decision::default()
     };
     if decision.policies.is_empty() {
-        return decision;
+        return Ok(decision);
     }
     if request.stage == Stage::Mutate && is_workload {
         // Its Pods get what is missing; the template stays as its owner wrote it.
-        return decision;
+        return Ok(decision);
     }
     let injects = request.stage != Stage::Validate || is_workload;
     let after = if injects {
@@ -198,12 +201,12 @@ fn by_policies<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
         None
     };
     if request.stage == Stage::Mutate {
-        return decision;
+        return Ok(decision);
     }
     let pod = after.as_ref().unwrap_or(request.pod);
-    decision.findings = judge(set, &decision.policies, request, pod);
+    decision.findings = judge(set, &decision.policies, request, pod)?;
     if decision.findings.is_empty() {
-        return decision;
+        return Ok(decision);
     }
     if let Some(old) = request
         .old
@@ -219,7 +222,7 @@ fn by_policies<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
             &decision.policies,
             request,
             injected.as_ref().unwrap_or(old),
-        );
+        )?;
         let before: HashSet<Identity<'_>> = before.iter().map(|it| it.finding.identity()).collect();
         for judged in &mut decision.findings {
             judged.existed = before.contains(&judged.finding.identity());
@@ -233,7 +236,7 @@ fn by_policies<'s>(set: &'s PolicySet, request: &Request<'_>) -> Decision<'s> {
         .collect();
     let controls: Vec<&AnyControl> = set.asked(&asking).map(|(_, control)| control).collect();
     fix::prove(&controls, pod, &mut decision.findings);
-    decision
+    Ok(decision)
 }
 
 /// The findings of the selected policies, in the order of the controls, equal ones merged.
@@ -243,11 +246,12 @@ fn judge<'s>(
     policies: &[&'s Policy],
     request: &Request<'_>,
     pod: &PodView<'_>,
-) -> Vec<Judged<'s>> {
+) -> Result<Vec<Judged<'s>>, TooMany> {
     let mut judged: Vec<Judged<'s>> = Vec::new();
     let mut findings = Findings::default();
     for (at, control) in set.asked(policies) {
         control.check(pod, &mut findings);
+        findings.checked()?;
         if findings.is_empty() {
             continue;
         }
@@ -260,7 +264,7 @@ fn judge<'s>(
         }
     }
     if judged.len() < 2 {
-        return judged;
+        return Ok(judged);
     }
     // Two policies with different parameters may still find the same.
     let mut merged: Vec<Judged<'s>> = Vec::with_capacity(judged.len());
@@ -276,7 +280,7 @@ fn judge<'s>(
     }
     // Stable: findings of one control stay in the order of the Pod.
     merged.sort_by_key(|it| rank(it.finding.control));
-    merged
+    Ok(merged)
 }
 
 /// [`Finding::identity`], for keeping.

@@ -36,7 +36,7 @@ use std::{
 
 use axum::Router;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     task::{JoinError, JoinHandle},
 };
 use tokio_util::{
@@ -60,7 +60,7 @@ pub use self::{
 use self::{
     clients::Clients,
     drain::{Accepting, Running},
-    listener::{Listener, Shared},
+    listener::{BACKLOG, Listener, Shared},
     readiness::Condition,
     room::{Closed, Room},
     turns::Turns,
@@ -122,8 +122,8 @@ pub async fn serve<R: Reviewer>(
     let (clients, authority) = clients.map(Clients::load).transpose()?.unzip();
     let (current, source) = Current::load_from(certificate, clients.clone())?;
     let current = Arc::new(current);
-    let (socket, address) = bind(listen).await?;
-    let (admin_socket, admin_address) = bind(admin_listen).await?;
+    let (socket, address) = bind(listen)?;
+    let (admin_socket, admin_address) = bind(admin_listen)?;
 
     let metrics = health.metrics().clone();
     if let Some(certificate) = current.load() {
@@ -141,7 +141,8 @@ pub async fn serve<R: Reviewer>(
         .switch("shutdown", Condition::Ok("not draining".into()));
 
     let closing = Arc::new(AtomicBool::new(false));
-    let handshakes = Turns::for_half_of_the_processors(metrics.handshakes_waiting().clone());
+    let handshakes =
+        Turns::for_half_of_the_processors(usize::MAX, metrics.handshakes_waiting().clone());
     let shared = |router: Router, room, certificate, metrics| {
         Arc::new(Shared {
             router,
@@ -253,9 +254,21 @@ impl Serving {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
     let failed = |source| ServeError::Listen { address, source };
-    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let socket = listen(address).map_err(failed)?;
     let bound = socket.local_addr().map_err(failed)?;
     Ok((socket, bound))
+}
+
+/// As tokio's own listener, but for the length of the queue.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A port that was served a moment ago can be served again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }

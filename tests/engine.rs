@@ -7,6 +7,8 @@
 
 #[path = "engine/bad_input.rs"]
 mod bad_input;
+#[path = "engine/memory.rs"]
+mod memory;
 #[path = "engine/patch.rs"]
 mod patch;
 #[path = "engine/pod_security.rs"]

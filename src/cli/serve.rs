@@ -4,7 +4,10 @@ mod certificates;
 mod pod_security;
 mod running;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    net::SocketAddr, num::NonZero, path::PathBuf, process::ExitCode, thread::available_parallelism,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -19,10 +22,13 @@ use crate::server::{
     CertificateSource, ClientAuthority, Config, Limits, Timeouts, parse_go_duration,
 };
 
+/// Threads that serve, at most, however many processors the node has. A review is decided on one of them, so their number
+/// times what one may take bounds the memory; four decide more reviews than an API server sends.
+const MOST_WORKERS: usize = 4;
+
 /// Serve the validating and mutating webhooks.
 ///
-/// Every flag can be given as a variable, and none has to be. `PODGATE_LOG` says what is logged: info, debug, or a
-/// filter such as podgate=debug.
+/// Every flag can be given as a variable, and none has to be.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
     /// Where the webhook listens, with TLS
@@ -101,6 +107,10 @@ pub struct ServeArgs {
     /// Bytes of a review; larger ones are refused with 413
     #[arg(long, env = "PODGATE_MAX_BODY", value_name = "BYTES", default_value_t = 7 * 1024 * 1024)]
     pub max_body: usize,
+
+    /// What is logged: error, warn, info, debug, or a filter such as podgate=debug
+    #[arg(long, env = "PODGATE_LOG", value_name = "FILTER", default_value = "info", value_parser = filter)]
+    pub log: String,
 
     /// How the log is written, to standard error
     #[arg(
@@ -183,6 +193,7 @@ impl ServeArgs {
             max_in_flight,
             max_body,
             // Used before anything else is.
+            log: _,
             log_format: _,
             drain_delay,
             drain_deadline,
@@ -234,14 +245,18 @@ impl ServeArgs {
 #[must_use]
 pub fn run(args: ServeArgs) -> ExitCode {
     let format = args.log_format;
-    log_as(format);
+    log_as(&args.log, format);
     crate::server::files::raise_limit();
     let ended = args
         .into_settings()
         .map_err(Into::into)
         .and_then(|settings| {
-            let runtime =
-                tokio::runtime::Runtime::new().map_err(|error| format!("cannot start: {error}"))?;
+            let processors = available_parallelism().map_or(1, NonZero::get);
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(processors.min(MOST_WORKERS))
+                .enable_all()
+                .build()
+                .map_err(|error| format!("cannot start: {error}"))?;
             runtime.block_on(running::serve_until_signal(settings))
         });
     match ended {
@@ -258,8 +273,8 @@ pub fn run(args: ServeArgs) -> ExitCode {
 }
 
 /// Begins to log.
-fn log_as(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("PODGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+fn log_as(filter: &str, format: LogFormat) {
+    let filter = EnvFilter::new(filter);
     // A log that is collected or kept in a file is no place for colours.
     let color = super::has_color(&std::io::stderr());
     let log = tracing_subscriber::fmt()
@@ -275,6 +290,13 @@ fn log_as(format: LogFormat) {
 
 fn duration(text: &str) -> Result<Duration, &'static str> {
     parse_go_duration(text).ok_or("not a duration; write it as 5s, 1m30s or 250ms")
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn poll(text: &str) -> Result<Duration, &'static str> {

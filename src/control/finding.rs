@@ -3,6 +3,18 @@
 use crate::pod::effective::Origin;
 use crate::pod::{Container, ContainerList, ContainerRef, Edit};
 
+/// What the findings about one Pod may take in memory: a few thousand of them.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// There is more wrong with a Pod than podgate keeps: nothing can be said of it as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is more wrong with it than the {} MiB of findings that podgate keeps of one object; that is a limit of \
+     podgate, not of a policy",
+    MAX_BYTES / (1024 * 1024)
+)]
+pub struct TooMany;
+
 /// One control broken at one place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
@@ -61,6 +73,8 @@ pub type Identity<'f> = (
 #[derive(Debug, Default)]
 pub struct Findings {
     list: Vec<Finding>,
+    /// What those that were added take, drained ones too.
+    bytes: usize,
 }
 
 // === impl Subject ===
@@ -142,6 +156,25 @@ impl Finding {
         }
     }
 
+    /// What it takes in memory, but for its fix, which repeats its values.
+    fn bytes(&self) -> usize {
+        let name = match &self.subject {
+            Subject::Pod => 0,
+            Subject::Container { name, .. } | Subject::Volume { name, .. } => name.len(),
+        };
+        let values: usize = self
+            .values
+            .iter()
+            .map(|it| size_of_val(it) + it.len())
+            .sum();
+        size_of::<Self>()
+            + name
+            + self.field.len()
+            + self.current.len()
+            + self.required.len()
+            + values
+    }
+
     /// What makes two findings the same: they say the same of the same thing. Positions do not count: a container or
     /// volume is known by its name, so that adding one in front of it changes nothing.
     #[must_use]
@@ -165,9 +198,24 @@ impl Finding {
 // === impl Findings ===
 
 impl Findings {
-    /// Adds one.
+    /// Adds one, unless they take too much: then all there is to know is [`Findings::checked`].
     pub fn push(&mut self, finding: Finding) {
-        self.list.push(finding);
+        self.bytes += finding.bytes();
+        if self.bytes <= MAX_BYTES {
+            self.list.push(finding);
+        }
+    }
+
+    /// That none is missing.
+    ///
+    /// # Errors
+    /// If one was not added.
+    pub fn checked(&self) -> Result<(), TooMany> {
+        if self.bytes <= MAX_BYTES {
+            Ok(())
+        } else {
+            Err(TooMany)
+        }
     }
 
     /// All of them, in the order in which they were added.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::control::finding::Identity;
-use crate::control::{AnyControl, Finding, Findings};
+use crate::control::{AnyControl, Finding, Findings, TooMany};
 use crate::pod::{Edit, PodView};
 
 use super::Judged;
@@ -13,7 +13,10 @@ use super::Judged;
 pub(super) fn prove(controls: &[&AnyControl], pod: &PodView<'_>, judged: &mut [Judged<'_>]) {
     complete(controls, pod, judged);
     let mended = mended(pod, judged.iter());
-    let left = check_all(controls, &mended);
+    // If it cannot be told what is left, nothing is proven.
+    let Ok(left) = check_all(controls.iter().copied(), &mended) else {
+        return;
+    };
     let left: HashSet<Identity<'_>> = left.iter().map(Finding::identity).collect();
     let known: HashSet<Identity<'_>> = judged.iter().map(|it| it.finding.identity()).collect();
     let brings_others = !left.is_subset(&known);
@@ -36,7 +39,7 @@ fn complete(controls: &[&AnyControl], pod: &PodView<'_>, judged: &mut [Judged<'_
         return;
     }
     let mended = mended(pod, judged.iter().filter(|it| it.rejects()));
-    let left = check_all(controls, &mended);
+    let left = check_all(controls.iter().copied(), &mended).unwrap_or_default();
     let fixes: HashMap<Identity<'_>, &Edit<'static>> = left
         .iter()
         .filter_map(|it| Some((it.identity(), it.fix.as_ref()?)))
@@ -59,10 +62,14 @@ fn mended<'a, 'j, 's: 'j>(
     mended
 }
 
-fn check_all(controls: &[&AnyControl], pod: &PodView<'_>) -> Vec<Finding> {
+pub(super) fn check_all<'c>(
+    controls: impl IntoIterator<Item = &'c AnyControl>,
+    pod: &PodView<'_>,
+) -> Result<Vec<Finding>, TooMany> {
     let mut findings = Findings::default();
     for control in controls {
         control.check(pod, &mut findings);
+        findings.checked()?;
     }
-    findings.into_vec()
+    Ok(findings.into_vec())
 }

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use crate::control::finding::Identity;
-use crate::control::{AnyControl, Finding, Findings, Subject};
+use crate::control::{AnyControl, Finding, Subject, TooMany};
 use crate::pod::{ContainerList, Kind, PodView};
 use crate::policy::source::pod_security::{LabelError, LevelVersion, PodSecurity, Templates};
 use crate::policy::{Mode, Policy};
@@ -130,37 +130,40 @@ pub(super) fn judge(
     source: &PodSecurity,
     request: &Request<'_>,
     policies: &[&Policy],
-) -> Option<PodSecurityDecision> {
+) -> Result<Option<PodSecurityDecision>, TooMany> {
     if is_out_of_scope(request.kind, request.subresource, request.operation) {
-        return None;
+        return Ok(None);
     }
     if let Some(why) = exempt(source, request.namespace, request.user) {
-        return Some(PodSecurityDecision::exempt(why));
+        return Ok(Some(PodSecurityDecision::exempt(why)));
     }
     let is_pod = request.kind == Kind::Pod;
-    let (modes, errors) = source.modes(request.namespace_labels?);
+    let Some(labels) = request.namespace_labels else {
+        return Ok(None);
+    };
+    let (modes, errors) = source.modes(labels);
     if errors.is_empty() && modes.is_privileged() {
         let enforced = is_pod.then_some(LevelVersion::PRIVILEGED);
-        return enforced.map(|it| PodSecurityDecision {
+        return Ok(enforced.map(|it| PodSecurityDecision {
             enforced: Some(it),
             ..PodSecurityDecision::default()
-        });
+        }));
     }
     let is_enforced = is_pod || source.options().workloads != Templates::Upstream;
     let asks = |mode: LevelVersion| mode.level.is_some();
     let is_asked = asks(modes.audit) || asks(modes.warn) || (is_enforced && asks(modes.enforce));
     if !is_pod && errors.is_empty() && !is_asked {
-        return None;
+        return Ok(None);
     }
     if !request.is_judged() {
-        return None;
+        return Ok(None);
     }
     let runtime_class = request.pod.spec.runtime_class_name.as_deref();
     if source
         .exemptions()
         .has_runtime_class(runtime_class.unwrap_or_default())
     {
-        return Some(PodSecurityDecision::exempt(Exempt::RuntimeClass));
+        return Ok(Some(PodSecurityDecision::exempt(Exempt::RuntimeClass)));
     }
     let mut it = PodSecurityDecision {
         errors,
@@ -175,23 +178,23 @@ pub(super) fn judge(
     };
     let enforced_pod = template.as_ref().unwrap_or(request.pod);
     if is_pod {
-        it.enforce = Some((modes.enforce, judging.pod(modes.enforce)));
+        it.enforce = Some((modes.enforce, judging.pod(modes.enforce)?));
     } else if is_enforced {
-        let (findings, rejects) = judging.template(modes.enforce, enforced_pod, policies);
+        let (findings, rejects) = judging.template(modes.enforce, enforced_pod, policies)?;
         it.enforce = Some((modes.enforce, findings));
         it.dooms_pods = !rejects;
     }
     let known = it.enforce.iter().filter(|_| is_pod).cloned();
     let mut judged: Vec<_> = known.collect();
-    let mut place = |asked: LevelVersion| {
-        let known = judged.iter().position(|(known, _)| *known == asked);
-        Some(known.unwrap_or_else(|| {
-            judged.push((asked, judging.pod(asked)));
-            judged.len() - 1
-        }))
+    let mut place = |asked: LevelVersion| -> Result<usize, TooMany> {
+        if let Some(known) = judged.iter().position(|(known, _)| *known == asked) {
+            return Ok(known);
+        }
+        judged.push((asked, judging.pod(asked)?));
+        Ok(judged.len() - 1)
     };
-    it.audit = place(modes.audit);
-    it.warn = place(modes.warn);
+    it.audit = Some(place(modes.audit)?);
+    it.warn = Some(place(modes.warn)?);
     it.judged = judged;
     if source.options().explain {
         it.explained = it
@@ -199,7 +202,7 @@ pub(super) fn judge(
             .map(|rejected| judging.explain(rejected, enforced_pod))
             .unwrap_or_default();
     }
-    Some(it)
+    Ok(Some(it))
 }
 
 /// One request under the labels.
@@ -216,17 +219,13 @@ impl Judging<'_> {
         asked.level.map_or(&[], controls)
     }
 
-    fn check(&self, asked: LevelVersion, pod: &PodView<'_>) -> Vec<Finding> {
-        let mut findings = Findings::default();
-        for control in self.controls(asked) {
-            control.check(pod, &mut findings);
-        }
-        findings.into_vec()
+    fn check(&self, asked: LevelVersion, pod: &PodView<'_>) -> Result<Vec<Finding>, TooMany> {
+        fix::check_all(self.controls(asked), pod)
     }
 
     /// What is wrong with the Pod or template as it is.
-    fn pod(&self, asked: LevelVersion) -> Vec<Finding> {
-        let mut findings = self.check(asked, self.request.pod);
+    fn pod(&self, asked: LevelVersion) -> Result<Vec<Finding>, TooMany> {
+        let mut findings = self.check(asked, self.request.pod)?;
         let is_debugging =
             self.request.subresource == "ephemeralcontainers" && self.request.old.is_some();
         if is_debugging && self.source.options().added_only {
@@ -236,7 +235,7 @@ impl Judging<'_> {
                     if at.list == ContainerList::Ephemeral && added.contains(&at.index))
             });
         }
-        findings
+        Ok(findings)
     }
 
     /// What will be wrong with the Pods of the template, whose injections have run, and whether that rejects it: only
@@ -246,25 +245,25 @@ impl Judging<'_> {
         asked: LevelVersion,
         pod: &PodView<'_>,
         policies: &[&Policy],
-    ) -> (Vec<Finding>, bool) {
-        let findings = self.check(asked, pod);
+    ) -> Result<(Vec<Finding>, bool), TooMany> {
+        let findings = self.check(asked, pod)?;
         if self.source.options().workloads != Templates::Enforce {
-            return (findings, false);
+            return Ok((findings, false));
         }
         let updates = self.request.operation == Operation::Update;
         let Some(old) = self.request.old.filter(|_| updates) else {
-            return (findings, true);
+            return Ok((findings, true));
         };
         let (after, _) = injection::run_on(policies, old);
-        let before = self.check(asked, after.as_ref().unwrap_or(old));
+        let before = self.check(asked, after.as_ref().unwrap_or(old))?;
         let before: HashSet<Identity<'_>> = before.iter().map(Finding::identity).collect();
         let is_new = |it: &&Finding| !before.contains(&it.identity());
         let new: Vec<Finding> = findings.iter().filter(is_new).cloned().collect();
-        if new.is_empty() {
+        Ok(if new.is_empty() {
             (findings, false)
         } else {
             (new, true)
-        }
+        })
     }
 
     /// The findings with fixes that have been tried.

@@ -213,7 +213,8 @@ fn expected(case: &Case<'_>) -> Fact<bool> {
             pod,
             old: None,
         },
-    );
+    )
+    .map_err(|error| impossible(&error.to_string()))?;
     Ok(!decision.allowed())
 }
 

@@ -9,8 +9,10 @@
 //! * A document is one value and white space; anything behind it is an error. Nothing panics.
 //! * Wanted values mean what they mean to `serde_json`; so do numbers: `-0` and integers beyond
 //!   64 bits are floats, and what does not fit a float is an error. Duplicate fields are refused by
-//!   serde's derive. Two things are stricter: nesting is limited in skipped values too, and a
-//!   struct is an object, never a list of its fields.
+//!   serde's derive. Three things are stricter: nesting is limited in skipped values too, a
+//!   struct is an object, never a list of its fields, and what is kept is limited.
+//! * Memory follows what is kept, and that is limited while it is decoded: the items of lists and
+//!   the entries of maps may take [`MAX_KEPT`] bytes together. Three bytes of text make a container.
 //! * Skipped values: [`from_slice`] checks their UTF-8, strings, escapes, and that brackets close,
 //!   but not their commas, colons, literals, numbers, or which kind of bracket closes which. The
 //!   API server sends only what it encoded itself, so a user cannot write such a body.
@@ -40,6 +42,10 @@ use self::scan::{Local, Scan, StrictLocal};
 
 /// The deepest nesting of containers that is accepted: the same as `serde_json`.
 pub const MAX_DEPTH: usize = 127;
+
+/// What the items of lists and the entries of maps of one document may take in memory, beside their
+/// text. Room for 2,000 containers; etcd takes no Pod that has as many and anything in them.
+pub const MAX_KEPT: usize = 2 * 1024 * 1024;
 
 /// Decodes one document. Skipped values are only crossed, see the [module](self).
 ///

@@ -5,11 +5,16 @@
 //! keeps what the deserializer lends.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
+
+/// Bytes of a string that is kept. Findings repeat the strings of a Pod for each container that inherits them, and no
+/// path, image, name or profile that a node could use is longer.
+pub const MAX_TEXT: usize = 4096;
 
 /// A string of the request. Cheap to clone while it borrows, which is always unless the string was
 /// written with an escape.
@@ -17,6 +22,13 @@ use serde::ser::{Serialize, Serializer};
 pub struct Text<'a>(Cow<'a, str>);
 
 struct TextVisitor;
+
+/// A string of any length.
+struct LongText<'a>(Text<'a>);
+
+struct LongTextVisitor;
+
+struct AnnotationsVisitor;
 
 // === impl Text ===
 
@@ -113,6 +125,39 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+        within(text.len())?;
+        Ok(Text::from(text))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+        within(text.len())?;
+        Ok(Text::from(text.to_owned()))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Text<'de>, E> {
+        within(text.len())?;
+        Ok(Text::from(text))
+    }
+}
+
+// === impl LongText ===
+
+impl<'de> Deserialize<'de> for LongText<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(LongTextVisitor).map(Self)
+    }
+}
+
+// === impl LongTextVisitor ===
+
+impl<'de> Visitor<'de> for LongTextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        TextVisitor.expecting(f)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
         Ok(Text::from(text))
     }
 
@@ -123,6 +168,53 @@ impl<'de> Visitor<'de> for TextVisitor {
     fn visit_string<E: Error>(self, text: String) -> Result<Text<'de>, E> {
         Ok(Text::from(text))
     }
+}
+
+// === impl AnnotationsVisitor ===
+
+impl<'de> Visitor<'de> for AnnotationsVisitor {
+    type Value = BTreeMap<Text<'de>, Text<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(BTreeMap::new())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut annotations = BTreeMap::new();
+        while let Some((key, LongText(value))) = map.next_entry()? {
+            annotations.insert(key, value);
+        }
+        Ok(annotations)
+    }
+}
+
+/// Annotations: their values may be longer than [`MAX_TEXT`], and no finding repeats them.
+///
+/// # Errors
+/// If it is neither `null` nor a map of strings.
+pub fn annotations<'de, D>(deserializer: D) -> Result<BTreeMap<Text<'de>, Text<'de>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_option(AnnotationsVisitor)
+}
+
+#[inline]
+fn within<E: Error>(length: usize) -> Result<(), E> {
+    if length > MAX_TEXT {
+        return Err(E::custom(format_args!(
+            "a string of {length} bytes; podgate reads none of more than {MAX_TEXT}, whatever the policies say"
+        )));
+    }
+    Ok(())
 }
 
 /// For `#[serde(default, deserialize_with = "null_default")]`: an explicit `null` means the same as

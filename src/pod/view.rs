@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::text::{Text, null_default};
+use super::text::{Text, annotations, null_default};
 use super::volume::Volume;
 
 /// A Pod, or the pod template of a workload, as far as podgate reads it.
@@ -34,7 +34,7 @@ pub struct Metadata<'a> {
     #[serde(borrow, default, deserialize_with = "null_default")]
     pub labels: BTreeMap<Text<'a>, Text<'a>>,
     /// For legacy seccomp and AppArmor annotations.
-    #[serde(borrow, default, deserialize_with = "null_default")]
+    #[serde(borrow, default, deserialize_with = "annotations")]
     pub annotations: BTreeMap<Text<'a>, Text<'a>>,
     /// For naming the workload in messages.
     #[serde(borrow, default, deserialize_with = "null_default")]

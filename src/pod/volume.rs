@@ -69,6 +69,9 @@ pub const TYPES: [&str; 31] = [
     UNKNOWN,
 ];
 
+/// Fields of one volume; the API defines a name and as many sources as [`TYPES`] has.
+const MAX_FIELDS: usize = 64;
+
 /// How a source that podgate does not know is called; never a name that a policy can allow.
 pub const UNKNOWN: &str = "unknown";
 
@@ -148,7 +151,14 @@ impl<'de> Visitor<'de> for VolumeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Volume<'de>, A::Error> {
         let mut volume = Volume::default();
         let mut named = false;
+        let mut fields = 0;
         while let Some(key) = map.next_key::<Text<'de>>()? {
+            fields += 1;
+            if fields > MAX_FIELDS {
+                return Err(serde::de::Error::custom(format_args!(
+                    "a volume of more than {MAX_FIELDS} fields; podgate reads no more, whatever the policies say"
+                )));
+            }
             if volume.sources().any(|source| source.field() == &*key) || (named && &*key == "name")
             {
                 return Err(serde::de::Error::custom(format_args!(

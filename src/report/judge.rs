@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::control::TooMany;
 use crate::decision::{Decision, Operation, Request, Stage, decide};
 use crate::output::{self, results};
 use crate::pod::listed::Listed;
@@ -45,6 +46,8 @@ pub(super) enum JudgeError {
     Metadata(#[from] json::Error),
     #[error("it cannot be read: {0}")]
     Object(#[from] ObjectError),
+    #[error("it cannot be judged: {0}")]
+    TooMany(#[from] TooMany),
 }
 
 // === impl Judge ===
@@ -96,14 +99,14 @@ impl Judge {
             name: &listed.metadata.name,
             owner: None,
         };
-        let decision = decide(&self.set, &request(&named, labels, pod));
+        let decision = decide(&self.set, &request(&named, labels, pod))?;
         let api_version = match kind.group() {
             "" => "v1".to_owned(),
             group => format!("{group}/v1"),
         };
         let uid = Some(&*listed.metadata.uid).filter(|it| !it.is_empty());
         let mut judged = results::Object::of(&named, &api_version, uid, &decision);
-        let breaks = self.grade(&named, labels, pod, &decision, &mut judged);
+        let breaks = self.grade(&named, labels, pod, &decision, &mut judged)?;
         if self.as_enforce {
             enforce(&mut judged);
         }
@@ -122,16 +125,16 @@ impl Judge {
         pod: &PodView<'_>,
         decision: &Decision<'_>,
         judged: &mut results::Object,
-    ) -> [Vec<&'static str>; 2] {
+    ) -> Result<[Vec<&'static str>; 2], TooMany> {
         let mut after = None;
         for injected in &decision.injected {
             let after = after.get_or_insert_with(|| pod.clone());
             injected.edit.apply(after);
         }
         let pod = after.as_ref().unwrap_or(pod);
-        let by_level = decide(&self.levels, &request(named, labels, pod));
+        let by_level = decide(&self.levels, &request(named, labels, pod))?;
         judged.grade(&by_level);
-        ["baseline", "restricted"].map(|level| {
+        Ok(["baseline", "restricted"].map(|level| {
             let broken = by_level.findings.iter().filter(|it| {
                 let mut policies = it.policies.iter();
                 policies.any(|policy| policy.name == level)
@@ -139,7 +142,7 @@ impl Judge {
             let mut controls: Vec<&'static str> = broken.map(|it| it.finding.control).collect();
             controls.dedup();
             controls
-        })
+        }))
     }
 }
 

@@ -250,7 +250,7 @@ impl<'a> Review<'a> {
         let request = &self.request;
         let unreadable = |what: &str, why: String| {
             let message = format!(
-                "podgate cannot judge this {}, so it is not admitted: {what} {}",
+                "podgate cannot judge this {}, so it is not admitted: {what}{}",
                 kind.name(),
                 output::text::clean(&why, MAX_REASON)
             );
@@ -269,10 +269,10 @@ impl<'a> Review<'a> {
                     &decoded
                 }
                 Err(error) => {
-                    return unreadable("request.object cannot be read:", error.to_string());
+                    return unreadable("request.object cannot be read: ", error.to_string());
                 }
             },
-            None => return unreadable("request.object", "is missing".to_owned()),
+            None => return unreadable("request.object ", "is missing".to_owned()),
         };
         let Some(pod) = &object.pod else {
             // A workload without a template is refused by the API server itself. Another object is not.
@@ -284,7 +284,7 @@ impl<'a> Review<'a> {
                 kind.template().join("."),
                 output::text::quoted([&*request.sub_resource])
             );
-            return unreadable("request.object", why);
+            return unreadable("request.object ", why);
         };
         let old = match request
             .old_object
@@ -294,7 +294,7 @@ impl<'a> Review<'a> {
             Some(raw) => match Object::decode(kind, raw.get()) {
                 Ok(object) => object.pod,
                 Err(error) => {
-                    return unreadable("request.oldObject cannot be read:", error.to_string());
+                    return unreadable("request.oldObject cannot be read: ", error.to_string());
                 }
             },
         };
@@ -316,6 +316,10 @@ impl<'a> Review<'a> {
                 old: old.as_ref(),
             },
         );
+        let decision = match decision {
+            Ok(decision) => decision,
+            Err(too_many) => return unreadable("", too_many.to_string()),
+        };
         if stage == Stage::Mutate {
             return Answer::patched(self.uid(), pod, &decision);
         }

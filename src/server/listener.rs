@@ -35,8 +35,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Between two words in the log about that.
 const WARN_AGAIN: Duration = Duration::from_secs(10);
 
-/// What the kernel may hold for us, as tokio asks it to.
-const BACKLOG: usize = 1024;
+/// What the kernel may hold for us; it allows `net.core.somaxconn`, which is 4096, at most. Beyond it a newcomer's first
+/// packet is lost and comes again after a second.
+pub(crate) const BACKLOG: u32 = 4096;
 
 /// One listening socket and what its connections need. Cheap to clone, but for the socket.
 pub(crate) struct Listener {

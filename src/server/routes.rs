@@ -43,6 +43,9 @@ use super::{
 /// A body of this size keeps a processor busy for a millisecond. Its review takes its turn, and has a thread of its own.
 const HEAVY: usize = 512 * 1024;
 
+/// Reviews of such bodies at a time, at most: each may take memory beside its body.
+const MOST_HEAVY: usize = 2;
+
 /// What every request shares.
 struct Gate<R> {
     reviewer: Arc<R>,
@@ -66,7 +69,7 @@ pub fn router<R: Reviewer>(
         reviewer,
         in_flight: Arc::new(Semaphore::new(limits.in_flight)),
         body_memory: Budget::new(body_memory, metrics.body_bytes().clone()),
-        heavy: Turns::for_half_of_the_processors(Gauge::default()),
+        heavy: Turns::for_half_of_the_processors(MOST_HEAVY, Gauge::default()),
         metrics,
         limits,
         timeouts,

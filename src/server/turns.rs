@@ -38,10 +38,10 @@ struct Waiting<'a>(&'a Gauge);
 // === impl Turns ===
 
 impl Turns {
-    /// Half of the processors, at least one.
-    pub(crate) fn for_half_of_the_processors(waiting: Gauge) -> Arc<Self> {
+    /// Half of the processors, at least one and not more than `most`.
+    pub(crate) fn for_half_of_the_processors(most: usize, waiting: Gauge) -> Arc<Self> {
         let processors = available_parallelism().map_or(1, usize::from);
-        Self::new((processors / 2).max(1), waiting)
+        Self::new((processors / 2).clamp(1, most.max(1)), waiting)
     }
 
     fn new(free: usize, waiting: Gauge) -> Arc<Self> {

@@ -1,6 +1,7 @@
 //! `cargo bench --bench hostile`: what clients that mean harm cost those that do not. It starts podgate, measures good
-//! clients while nothing else happens and then under each attack, and writes a table. `-- --only NAME` runs one attack,
-//! `--seconds N` measures longer, `--server PATH` another podgate.
+//! clients while nothing else happens and then under each attack, and writes a table. `-- --only NAME,NAME` runs some,
+//! `--seconds N` measures longer, `--rate N` has the attackers open so many connections a second, `--server PATH` attacks
+//! another podgate. The attack `none` is nobody: how far two measurements differ where there is nothing to differ.
 //!
 //! Good clients come from 127.0.0.1, as an API server does: four kept-alive connections with a review every two
 //! milliseconds each, and a fresh connection with one review every twenty-five. Attackers come from 127.0.0.2 to
@@ -41,6 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return runtime.block_on(attack::run(&args[1..]));
     }
     let seconds = value("--seconds").map_or(Ok(8), |value| value.parse())?;
+    let rate = value("--rate").map_or(Ok(attack::RATE), |value| value.parse())?;
     let measured = Duration::from_secs(seconds);
     println!(
         "good clients: p50 and p99 in milliseconds, in brackets p99 as a multiple of its quiet value just before\n"
@@ -51,13 +53,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     for attack in Attack::ALL {
         for origin in [Origin::Elsewhere, Origin::Same] {
-            if value("--only").is_some_and(|only| only != attack.name()) {
+            if value("--only").is_some_and(|only| !only.split(',').any(|it| it == attack.name())) {
                 continue;
             }
             let mut subject = Subject::start(value("--server").as_deref())?;
             let quiet = runtime.block_on(measure(&subject, measured / 2))?;
             subject.forget_peak()?;
-            let attackers = Attackers::start(attack, origin, &subject)?;
+            let attackers = Attackers::start(attack, origin, rate, &subject)?;
             std::thread::sleep(UNFOLD);
             let attacked = runtime.block_on(measure(&subject, measured))?;
             let figures = runtime.block_on(subject.figures())?;

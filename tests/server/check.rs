@@ -124,6 +124,35 @@ warning: allowPrivilegeEscalation: Pod shop/so-so is warned of by policy \"restr
 }
 
 #[test]
+fn what_is_beyond_the_limits_of_podgate_is_an_error_and_no_finding() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let privileged = json!({"name": "a", "securityContext": {"privileged": true}});
+    for (containers, why) in [
+        (
+            vec![json!({}); 5000],
+            "spec.containers: the lists of this object hold more than the 2 MiB that podgate keeps of one",
+        ),
+        (
+            vec![privileged; 2000],
+            "there is more wrong with it than the 2 MiB of findings that podgate keeps of one object",
+        ),
+    ] {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "many"}, "spec": {"containers": containers}});
+        let said = check(directory.path(), &["-"], &pod.to_string());
+        assert_eq!(said.status, Some(2), "{}", said.stdout);
+        let error = format!(
+            "error: cannot judge this Pod: {why}; that is a limit of podgate, not of a policy\n"
+        );
+        assert!(said.stderr.starts_with(&error), "{}", said.stderr);
+        assert!(
+            said.stdout.ends_with("1 could not be judged\n"),
+            "{}",
+            said.stdout
+        );
+    }
+}
+
+#[test]
 fn json_has_everything_and_where_it_stands() {
     let said = written("json");
     let results: Value = serde_json::from_str(&said.stdout).expect("it is JSON");

@@ -181,10 +181,7 @@ fn every_flag_that_the_readme_tells_of_a_subcommand_is_its_own() {
 #[test]
 fn the_variables_in_the_manifests_are_those_of_serve() {
     let help = help("serve");
-    // One of them is no flag, and told in the help's first words.
-    let is_known = |name: &str| {
-        help.contains(&format!("[env: {name}=")) || help.contains(&format!("`{name}`"))
-    };
+    let is_known = |name: &str| help.contains(&format!("[env: {name}="));
     let mut seen = BTreeSet::new();
     for path in yaml_below("manifests") {
         let text = text_of(&path);

@@ -8,13 +8,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::control::TooMany;
 use crate::decision::{Operation, Request, Stage, decide};
 use crate::document::{self, Node, Problem, Source};
 use crate::output::human::Sources;
 use crate::output::results::{Failure, Fate, Object, Place, Results, Skipped};
 use crate::output::text::title;
-use crate::pod::Kind;
 use crate::pod::object;
+use crate::pod::{Kind, PodView};
 use crate::policy::{PolicySet, level::Version};
 
 /// Standard input, as results name it.
@@ -158,38 +159,51 @@ impl<'a> Manifests<'a> {
         version: &str,
     ) {
         let json = defaulted(object.kind, &node.to_json());
-        let decoded = match object::Object::decode(object.kind, &json) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                let message = format!("cannot judge this {}: {error}", object.kind.name());
+        let judged = object::Object::decode(object.kind, &json)
+            .map_err(|error| error.to_string())
+            .and_then(|decoded| {
+                let judged = self.judge(object, version, decoded.pod.as_ref());
+                judged.map_err(|error| error.to_string())
+            });
+        match judged {
+            Ok(mut judged) => {
+                judged.locate(source, node);
+                self.results.objects.push(judged);
+            }
+            Err(why) => {
+                let message = format!("cannot judge this {}: {why}", object.kind.name());
                 let problem = Problem::new(node.span, message);
-                return self.problem(source, object.to_string(), problem);
+                self.problem(source, object.to_string(), problem);
             }
+        }
+    }
+
+    fn judge(
+        &self,
+        object: &crate::output::Object<'_>,
+        version: &str,
+        pod: Option<&PodView<'_>>,
+    ) -> Result<Object, TooMany> {
+        let Some(pod) = pod else {
+            return Ok(without_template(object, version));
         };
-        let mut judged = match &decoded.pod {
-            None => without_template(object, version),
-            Some(pod) => {
-                let request = Request {
-                    stage: Stage::Whole,
-                    operation: Operation::Create,
-                    kind: object.kind,
-                    subresource: "",
-                    namespace: object.namespace,
-                    namespace_labels: None,
-                    user: "",
-                    groups: &[],
-                    pod,
-                    old: None,
-                };
-                let mut judged = Object::of(object, version, None, &decide(self.set, &request));
-                if !judged.findings.is_empty() {
-                    judged.grade(&decide(&self.levels, &request));
-                }
-                judged
-            }
+        let request = Request {
+            stage: Stage::Whole,
+            operation: Operation::Create,
+            kind: object.kind,
+            subresource: "",
+            namespace: object.namespace,
+            namespace_labels: None,
+            user: "",
+            groups: &[],
+            pod,
+            old: None,
         };
-        judged.locate(source, node);
-        self.results.objects.push(judged);
+        let mut judged = Object::of(object, version, None, &decide(self.set, &request)?);
+        if !judged.findings.is_empty() {
+            judged.grade(&decide(&self.levels, &request)?);
+        }
+        Ok(judged)
     }
 }
 

@@ -11,14 +11,17 @@ use super::decoder::Decoder;
 use super::error::{Code, Error};
 use super::scan::Scan;
 
+/// What an entry of a map takes beside its key: its value, and its place in the map.
+const ENTRY: usize = 64;
+
 /// The items of a list whose opening bracket is taken. The closing one is left to the decoder.
 pub(super) struct Items<'a, 'de, S> {
     decoder: &'a mut Decoder<'de, S>,
     first: bool,
 }
 
-/// The fields of an object, likewise.
-pub(super) struct Fields<'a, 'de, S> {
+/// The fields of an object, likewise. Those of a struct take no room of their own.
+pub(super) struct Fields<'a, 'de, S, const IS_MAP: bool> {
     decoder: &'a mut Decoder<'de, S>,
     first: bool,
 }
@@ -65,13 +68,14 @@ impl<'de, S: Scan> SeqAccess<'de> for Items<'_, 'de, S> {
             }
             _ => return Err(self.decoder.error(Code::Comma)),
         }
+        self.decoder.keep(size_of::<T::Value>())?;
         seed.deserialize(&mut *self.decoder).map(Some)
     }
 }
 
 // === impl Fields ===
 
-impl<'a, 'de, S> Fields<'a, 'de, S> {
+impl<'a, 'de, S, const IS_MAP: bool> Fields<'a, 'de, S, IS_MAP> {
     pub(super) fn new(decoder: &'a mut Decoder<'de, S>) -> Self {
         Self {
             decoder,
@@ -80,7 +84,7 @@ impl<'a, 'de, S> Fields<'a, 'de, S> {
     }
 }
 
-impl<'de, S: Scan> MapAccess<'de> for Fields<'_, 'de, S> {
+impl<'de, S: Scan, const IS_MAP: bool> MapAccess<'de> for Fields<'_, 'de, S, IS_MAP> {
     type Error = Error;
 
     #[inline]
@@ -100,6 +104,9 @@ impl<'de, S: Scan> MapAccess<'de> for Fields<'_, 'de, S> {
         self.first = false;
         if byte != b'"' {
             return Err(self.decoder.error(Code::Key));
+        }
+        if IS_MAP {
+            self.decoder.keep(size_of::<K::Value>() + ENTRY)?;
         }
         self.decoder.mark_key();
         seed.deserialize(Key(&mut *self.decoder)).map(Some)

@@ -90,7 +90,7 @@ impl<'de, S: Scan> Deserializer<'de> for &mut Decoder<'de, S> {
         let start = self.position();
         match byte {
             b'"' => self.string(visitor),
-            b'{' => self.object(visitor),
+            b'{' => self.object::<true, _>(visitor),
             b'[' => self.list(visitor),
             b'-' | b'0'..=b'9' => self.number(visitor),
             b't' | b'f' => {
@@ -182,7 +182,7 @@ impl<'de, S: Scan> Deserializer<'de> for &mut Decoder<'de, S> {
     #[inline]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.peek() {
-            b'{' => self.object(visitor),
+            b'{' => self.object::<true, _>(visitor),
             _ => Err(self.wrong_type(&visitor)),
         }
     }
@@ -194,7 +194,10 @@ impl<'de, S: Scan> Deserializer<'de> for &mut Decoder<'de, S> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.deserialize_map(visitor)
+        match self.peek() {
+            b'{' => self.object::<false, _>(visitor),
+            _ => Err(self.wrong_type(&visitor)),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

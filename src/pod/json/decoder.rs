@@ -4,11 +4,11 @@ use std::marker::PhantomData;
 
 use serde::de::Visitor;
 
-use super::MAX_DEPTH;
 use super::access::{Fields, Items};
 use super::error::{Code, Error};
 use super::scan::{self, Scan};
 use super::token::{self, Number};
+use super::{MAX_DEPTH, MAX_KEPT};
 
 /// A position in the text, and what is needed to go on from there.
 pub(super) struct Decoder<'de, S> {
@@ -17,6 +17,8 @@ pub(super) struct Decoder<'de, S> {
     pos: usize,
     /// How many containers may still be opened inside each other.
     levels: usize,
+    /// Bytes that items and entries may still take.
+    room: usize,
     /// Where the last key began: the place of a duplicate field.
     last_key: usize,
     /// The last string that had escapes, without them.
@@ -33,6 +35,7 @@ impl<'de, S: Scan> Decoder<'de, S> {
             body: text.as_bytes(),
             pos: 0,
             levels: MAX_DEPTH,
+            room: MAX_KEPT,
             last_key: 0,
             unescaped: String::new(),
             scan: PhantomData,
@@ -136,10 +139,13 @@ impl<'de, S: Scan> Decoder<'de, S> {
     }
 
     #[inline]
-    pub(super) fn object<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+    pub(super) fn object<const IS_MAP: bool, V: Visitor<'de>>(
+        &mut self,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         let start = self.pos;
         self.enter()?;
-        let value = match visitor.visit_map(Fields::new(self)) {
+        let value = match visitor.visit_map(Fields::<_, IS_MAP>::new(self)) {
             Ok(value) => value,
             Err(error) if error.code() == Code::DuplicateField => {
                 return Err(error.placed(self.last_key));
@@ -157,6 +163,16 @@ impl<'de, S: Scan> Decoder<'de, S> {
         };
         self.levels = levels;
         self.take();
+        Ok(())
+    }
+
+    /// One more item or entry that takes so much is kept.
+    #[inline]
+    pub(super) fn keep(&mut self, bytes: usize) -> Result<(), Error> {
+        let Some(room) = self.room.checked_sub(bytes) else {
+            return Err(self.error(Code::Kept));
+        };
+        self.room = room;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{Expected, Unexpected};
 
-use super::MAX_DEPTH;
+use super::{MAX_DEPTH, MAX_KEPT};
 
 /// A string of the body is quoted in a message up to this length: a message is one line.
 const MAX_QUOTED: usize = 64;
@@ -50,6 +50,8 @@ pub enum Code {
     Surrogate,
     /// More than [`MAX_DEPTH`] containers in each other.
     Depth,
+    /// More items and entries than [`MAX_KEPT`] has room for.
+    Kept,
     /// A key that is not a string.
     Key,
     /// No `:` behind a key.
@@ -234,6 +236,14 @@ impl fmt::Display for Code {
             Code::Escape => "invalid escape in string",
             Code::Surrogate => "lone surrogate in string",
             Code::Depth => return write!(f, "nesting deeper than {MAX_DEPTH}"),
+            Code::Kept => {
+                return write!(
+                    f,
+                    "the lists of this object hold more than the {} MiB that podgate keeps of one; that is a limit of \
+                     podgate, not of a policy",
+                    MAX_KEPT / (1024 * 1024)
+                );
+            }
             Code::Key => "expected a string as key",
             Code::Colon => "expected `:` after the key",
             Code::Comma => "expected `,` or the closing bracket",

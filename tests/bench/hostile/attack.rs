@@ -24,8 +24,8 @@ use super::subject::{NAME, Subject, connector, tcp, tls};
 /// The first argument of the process that attacks.
 pub(crate) const ARGUMENT: &str = "attack";
 
-/// Connections that are opened in a second, at most.
-const RATE: usize = 3000;
+/// Connections that are opened in a second, at most, unless another number is given.
+pub(crate) const RATE: usize = 3000;
 
 /// The most that podgate reads.
 const LARGE: usize = 7 * 1024 * 1024;
@@ -35,6 +35,8 @@ const HEAD: &str =
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attack {
+    /// Nobody: how far two measurements differ by themselves.
+    None,
     /// TCP connections that say nothing.
     Silent,
     /// Handshakes that stop in the middle of the first message.
@@ -51,6 +53,8 @@ pub(crate) enum Attack {
     Large,
     /// Reviews of 7 MiB full of containers.
     Containers,
+    /// Reviews of 7 MiB with as many findings as podgate keeps.
+    Findings,
     /// First messages of TLS that make the server compute, and no more.
     Handshakes,
     /// Random bytes, on TCP.
@@ -83,7 +87,8 @@ struct Plan {
 // === impl Attack ===
 
 impl Attack {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
+        Self::None,
         Self::Silent,
         Self::HalfHello,
         Self::Idle,
@@ -92,6 +97,7 @@ impl Attack {
         Self::Stuck,
         Self::Large,
         Self::Containers,
+        Self::Findings,
         Self::Handshakes,
         Self::Garbage,
         Self::GarbageInside,
@@ -100,6 +106,7 @@ impl Attack {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::None => "none",
             Self::Silent => "silent",
             Self::HalfHello => "half-hello",
             Self::Idle => "idle",
@@ -108,6 +115,7 @@ impl Attack {
             Self::Stuck => "stuck",
             Self::Large => "large",
             Self::Containers => "containers",
+            Self::Findings => "findings",
             Self::Handshakes => "handshakes",
             Self::Garbage => "garbage",
             Self::GarbageInside => "garbage-inside",
@@ -117,7 +125,8 @@ impl Attack {
 
     fn connections(self) -> usize {
         match self {
-            Self::Large | Self::Containers => 32,
+            Self::None => 0,
+            Self::Large | Self::Containers | Self::Findings => 32,
             _ => CONNECTIONS,
         }
     }
@@ -140,13 +149,14 @@ impl Attackers {
     pub(crate) fn start(
         attack: Attack,
         origin: Origin,
+        rate: usize,
         subject: &Subject,
     ) -> Result<Self, Box<dyn Error>> {
         let child = Command::new("nice")
             .args(["-n", "19"])
             .arg(std::env::current_exe()?)
             .args([ARGUMENT, attack.name(), origin.name()])
-            .args([&subject.address.to_string(), &subject.ca])
+            .args([&rate.to_string(), &subject.address.to_string(), &subject.ca])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -163,11 +173,12 @@ impl Attackers {
 
 /// What the process of the attackers does, until its standard input ends.
 pub(crate) async fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
-    let [attack, origin, address, ca] = args else {
+    let [attack, origin, per_second, address, ca] = args else {
         return Err("the attackers are started by the benchmark".into());
     };
     let attack = Attack::ALL.into_iter().find(|one| one.name() == attack);
     let attack = attack.ok_or("there is no such attack")?;
+    let per_tick = (per_second.parse::<usize>()? / 100).max(1);
     let first = if origin == Origin::Same.name() { 1 } else { 2 };
     let addresses = if first == 1 { 1 } else { 8 };
     let plan = Rc::new(Plan {
@@ -177,6 +188,10 @@ pub(crate) async fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
         hello: hello()?,
         body: match attack {
             Attack::Containers => review("\"spec\":{\"containers\":[{}", ",{}", "]}"),
+            Attack::Findings => {
+                let container = format!(",{{\"env\":[\"{}\"]}}", "x".repeat(LARGE / 700));
+                review("\"spec\":{\"containers\":[{}", &container, "]}")
+            }
             _ => review("\"metadata\":{\"annotations\":{\"a\":\"", "x", "\"}}"),
         },
         rate: Semaphore::new(0),
@@ -206,8 +221,8 @@ pub(crate) async fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
         let mut tick = interval(Duration::from_millis(10));
         loop {
             tick.tick().await;
-            if rate.rate.available_permits() < RATE / 100 {
-                rate.rate.add_permits(RATE / 100);
+            if rate.rate.available_permits() < per_tick {
+                rate.rate.add_permits(per_tick);
             }
         }
     });
@@ -254,7 +269,7 @@ impl Plan {
                 }
                 wait(&mut stream).await
             }
-            Attack::Large | Attack::Containers => loop {
+            Attack::Large | Attack::Containers | Attack::Findings => loop {
                 let head = format!("{HEAD}Content-Length: {}\r\n\r\n", self.body.len());
                 stream.write_all(head.as_bytes()).await?;
                 stream.write_all(&self.body).await?;

@@ -136,7 +136,8 @@ pub(crate) fn sees_what_the_patch_makes(case: &Case) {
             pod: &view,
             old: old.as_ref(),
         },
-    );
+    )
+    .unwrap();
     let edits: Vec<_> = decision.injected.into_iter().map(|it| it.edit).collect();
     for edit in edits {
         edit.apply(&mut view);

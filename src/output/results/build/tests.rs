@@ -59,10 +59,10 @@ fn judged(set: &PolicySet, kind: Kind, labels: &[(&str, &str)], grade: bool) -> 
         name: "web",
         owner: None,
     };
-    let mut it = Object::of(&object, "v1", Some("1-2"), &decide(set, &request));
+    let mut it = Object::of(&object, "v1", Some("1-2"), &decide(set, &request).unwrap());
     if grade {
         let levels = PolicySet::of_levels(Version::LATEST);
-        it.grade(&decide(&levels, &request));
+        it.grade(&decide(&levels, &request).unwrap());
     }
     it
 }
