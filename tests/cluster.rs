@@ -17,6 +17,7 @@ mod cluster {
     mod audit;
     mod cert_manager;
     mod certificates;
+    mod clients;
     mod doctor;
     mod events;
     mod example_run;

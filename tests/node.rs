@@ -24,6 +24,7 @@ mod cluster {
 
 mod node {
     pub mod applied;
+    pub mod doctor;
     pub mod drills;
     pub mod image;
     pub mod install;
@@ -39,7 +40,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use cluster::harness::{in_ci, say};
 use node::{
-    applied, drills, image,
+    applied, doctor, drills, image,
     namespaces::{self, Refusal},
 };
 
@@ -49,7 +50,12 @@ type Test = (&'static str, fn());
 fn main() -> ExitCode {
     namespaces::stay();
     let arguments = Arguments::from_args();
-    let on_a_node = [namespaces::TESTS, applied::TESTS, drills::TESTS];
+    let on_a_node = [
+        namespaces::TESTS,
+        applied::TESTS,
+        doctor::TESTS,
+        drills::TESTS,
+    ];
     let on_a_node = on_a_node.iter().copied().flatten();
     let anywhere = image::TESTS.iter().copied().map(plain);
 

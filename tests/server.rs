@@ -2,6 +2,7 @@
 //! Times are shortened through `Config`, so that deadlines are met in milliseconds.
 
 mod server {
+    mod api_server_config;
     mod audit;
     mod bad_bodies;
     mod bad_objects;

@@ -20,9 +20,10 @@ const PLUGINS: [&str; 2] = ["MutatingAdmissionWebhook", "ValidatingAdmissionWebh
 
 /// Write what the API server needs to be let in by `podgate serve --client-ca`.
 ///
-/// Makes an authority (client-ca.crt, client-ca.key) and a client certificate of it (client.crt, client.key), and writes
-/// the kubeconfig and the AdmissionConfiguration that name them, for the flag --admission-control-config-file of
-/// kube-apiserver. Run it again on the same directory to renew the client certificate: the authority stays.
+/// Makes an authority (client-ca.crt, client-ca.key) and a client certificate of it with its key (client.pem), and writes
+/// the kubeconfig and the `AdmissionConfiguration` that name it, for the flag --admission-control-config-file of
+/// kube-apiserver. Run it again on the same directory to renew the client certificate: the authority stays, and
+/// kube-apiserver takes another client.pem within five minutes, without a restart.
 #[derive(Args, Clone, Debug)]
 pub struct ApiServerConfigArgs {
     /// Directory to write into; made if it is not there
@@ -67,6 +68,8 @@ enum ConfigError {
     Half(PathBuf),
     #[error("client-ca.crt and client-ca.key in {0:?} cannot be used: {1}")]
     Authority(PathBuf, #[source] PairError),
+    #[error("the authority in {0:?} expired on {1}: make another one in another directory")]
+    Expired(PathBuf, Timestamp),
     #[error("cannot make a certificate: {0}")]
     Make(#[from] PairError),
 }
@@ -99,27 +102,27 @@ fn write(args: ApiServerConfigArgs) -> Result<String, ConfigError> {
     } = args;
     fs::create_dir_all(&directory).map_err(|error| ConfigError::Write(directory.clone(), error))?;
     let now = Timestamp::now();
-    let authority = match stored(&directory)? {
-        Some(authority) => authority,
-        None => {
-            let authority = new_authority(now, lifetime.saturating_mul(AUTHORITY))?;
-            put(&directory, "client-ca.key", &authority.key)?;
-            put(&directory, "client-ca.crt", &authority.certificate)?;
-            authority
-        }
+    let authority = if let Some(authority) = stored(&directory, now)? {
+        authority
+    } else {
+        let authority = new_authority(now, lifetime.saturating_mul(AUTHORITY))?;
+        put(&directory, "client-ca.key", &authority.key)?;
+        put(&directory, "client-ca.crt", &authority.certificate)?;
+        authority
     };
     let client = authority.sign(Use::Client(&name), now, lifetime)?;
     // What a relative path would be relative to is not for the reader of the files to guess.
     let here = || std::path::absolute(&directory).unwrap_or_else(|_| directory.clone());
     let there = path.unwrap_or_else(here);
     let there = |file: &str| there.join(file).display().to_string();
-    put(&directory, "client.key", &client.key)?;
-    put(&directory, "client.crt", &client.certificate)?;
+    // One file: whoever replaces it never leaves a certificate beside another's key.
+    let identity = format!("{}{}", client.certificate, client.key);
+    put(&directory, "client.pem", &identity)?;
     let user = format!("{service}.{namespace}.svc:{port}");
     put(
         &directory,
         "kubeconfig.yaml",
-        &kubeconfig(&user, &there("client.crt"), &there("client.key")),
+        &kubeconfig(&user, &there("client.pem")),
     )?;
     put(
         &directory,
@@ -131,11 +134,14 @@ fn write(args: ApiServerConfigArgs) -> Result<String, ConfigError> {
     Ok(format!(
         "Written to {written}, good until {until}. Run this again before then; the authority stays the same.\n\
          \n\
-         1. Copy client.crt, client.key, kubeconfig.yaml and admission.yaml to {} on every machine with an API server.\n\
+         1. Copy client.pem, kubeconfig.yaml and admission.yaml to {} on every machine with an API server.\n\
          2. Start kube-apiserver with --admission-control-config-file={}. If it has such a file already, add the two\n\
          \x20  plugins of admission.yaml to it.\n\
          3. When every API server shows its certificate, start podgate with --client-ca on a copy of client-ca.crt,\n\
          \x20  and with --client-name {name}. Before that they would be locked out.\n\
+         \n\
+         To renew, copy client.pem alone: kube-apiserver reads it again for every new connection, and looks at it every\n\
+         five minutes. The two other files it reads only when it starts.\n\
          \n\
          client-ca.key signs further clients: keep it away from the cluster.\n",
         there("").trim_end_matches('/'),
@@ -144,7 +150,7 @@ fn write(args: ApiServerConfigArgs) -> Result<String, ConfigError> {
 }
 
 /// The authority that is in the directory already.
-fn stored(directory: &Path) -> Result<Option<Pair>, ConfigError> {
+fn stored(directory: &Path, now: Timestamp) -> Result<Option<Pair>, ConfigError> {
     let read = |file: &str| match fs::read_to_string(directory.join(file)) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -153,9 +159,14 @@ fn stored(directory: &Path) -> Result<Option<Pair>, ConfigError> {
     match (read("client-ca.crt")?, read("client-ca.key")?) {
         (Some(certificate), Some(key)) => {
             let authority = Pair { certificate, key };
-            authority
+            let until = authority
                 .check()
-                .map_err(|error| ConfigError::Authority(directory.to_owned(), error))?;
+                .and_then(|()| authority.validity())
+                .map_err(|error| ConfigError::Authority(directory.to_owned(), error))?
+                .not_after;
+            if until <= now {
+                return Err(ConfigError::Expired(directory.to_owned(), until));
+            }
             Ok(Some(authority))
         }
         (None, None) => Ok(None),
@@ -166,28 +177,35 @@ fn stored(directory: &Path) -> Result<Option<Pair>, ConfigError> {
 /// Puts a file in place as a whole, readable by nobody else.
 fn put(directory: &Path, file: &str, text: &str) -> Result<(), ConfigError> {
     let (path, partial) = (directory.join(file), directory.join(format!(".{file}.new")));
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&partial)
+    // One that a run left that was cut off may be readable by others.
+    let removed = match fs::remove_file(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    let written = removed
+        .and_then(|()| {
+            fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&partial)
+        })
         .and_then(|mut it| it.write_all(text.as_bytes()))
         .and_then(|()| fs::rename(&partial, &path));
     written.map_err(|error| ConfigError::Write(path, error))
 }
 
 /// The API server looks its credentials up by the name of the user: the host and port that it calls.
-fn kubeconfig(user: &str, certificate: &str, key: &str) -> String {
-    let (user, certificate, key) = (quoted(user), quoted(certificate), quoted(key));
+fn kubeconfig(user: &str, identity: &str) -> String {
+    let (user, identity) = (quoted(user), quoted(identity));
     format!(
         "apiVersion: v1\n\
          kind: Config\n\
          users:\n\
          \x20 - name: {user}\n\
          \x20   user:\n\
-         \x20     client-certificate: {certificate}\n\
-         \x20     client-key: {key}\n"
+         \x20     client-certificate: {identity}\n\
+         \x20     client-key: {identity}\n"
     )
 }
 

@@ -42,6 +42,10 @@ const LOOK: Duration = Duration::from_secs(20);
 /// A Lease of 15 s has to be renewed more often than that.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
+/// Between two looks while podgate is not registered: from the moment that it is, everything is refused until its
+/// authority is in the caBundle.
+const UNREGISTERED: Duration = Duration::from_millis(500);
+
 /// Things that are due one after the other are done in one go: this many at most.
 const MAX_STEPS: usize = 8;
 
@@ -174,6 +178,10 @@ impl Keeper {
                 Err(error) => Some(error.to_string()),
             };
             self.failed(error);
+            let pause = match self.state.borrow().trust {
+                Trust::Unregistered => pause.min(UNREGISTERED),
+                Trust::Unknown | Trust::Full | Trust::Missing(_) => pause,
+            };
             if stop.run_until_cancelled(sleep(pause)).await.is_none() {
                 break;
             }

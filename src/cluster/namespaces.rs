@@ -149,23 +149,7 @@ impl Namespaces {
     /// How far the watch has come.
     #[must_use]
     pub fn sync(&self) -> SyncState {
-        let (noted, age) = (self.0.sync.load(), self.0.clock.since_watching());
-        let fresh = age.map(|age| age < FRESH);
-        match (&**noted, fresh) {
-            // Nothing may have changed since an error, so that no event has come.
-            (SyncState::Stale { count, .. }, Some(true)) => SyncState::Synced(*count),
-            (SyncState::Synced(count), Some(false)) => SyncState::Stale {
-                count: *count,
-                age,
-                error: "no watch can be begun".into(),
-            },
-            (SyncState::Stale { count, error, .. }, _) => SyncState::Stale {
-                count: *count,
-                age,
-                error: error.clone(),
-            },
-            (noted, _) => noted.clone(),
-        }
+        self.0.sync.load().at(self.0.clock.since_watching())
     }
 
     /// Keeps the snapshot, for ever.
@@ -225,6 +209,30 @@ impl Namespaces {
             },
         };
         self.0.sync.store(Arc::new(sync));
+    }
+}
+
+// === impl SyncState ===
+
+impl SyncState {
+    /// What was noted by the events, in the light of how long ago a watch last began, if that is known.
+    fn at(&self, age: Option<Duration>) -> Self {
+        let is_fresh = age.map(|age| age < FRESH);
+        match (self, is_fresh) {
+            // Nothing may have changed since an error, so that no event has come.
+            (Self::Stale { count, .. }, Some(true)) => Self::Synced(*count),
+            (Self::Synced(count), Some(false)) => Self::Stale {
+                count: *count,
+                age,
+                error: "no watch can be begun".into(),
+            },
+            (Self::Stale { count, error, .. }, _) => Self::Stale {
+                count: *count,
+                age,
+                error: error.clone(),
+            },
+            (noted, _) => noted.clone(),
+        }
     }
 }
 
@@ -313,6 +321,33 @@ mod tests {
         timeout(Duration::from_secs(10), waiting)
             .await
             .expect("it comes true");
+    }
+
+    #[test]
+    fn a_watch_that_has_not_begun_for_long_is_no_quiet_one() {
+        let stale = |age| SyncState::Stale {
+            count: 3,
+            age,
+            error: "gone".into(),
+        };
+        let quiet = |age| SyncState::Stale {
+            count: 3,
+            age,
+            error: "no watch can be begun".into(),
+        };
+        let [young, old] = [59, 61].map(|seconds| Some(Duration::from_secs(seconds)));
+        for (noted, age, expected) in [
+            (SyncState::Synced(3), young, SyncState::Synced(3)),
+            (SyncState::Synced(3), old, quiet(old)),
+            (SyncState::Synced(3), None, SyncState::Synced(3)),
+            // It began again, and had nothing to tell.
+            (stale(None), young, SyncState::Synced(3)),
+            (stale(None), old, stale(old)),
+            (stale(None), None, stale(None)),
+            (SyncState::Pending(None), old, SyncState::Pending(None)),
+        ] {
+            assert_eq!(noted.at(age), expected, "{noted:?} {age:?}");
+        }
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use kube::ResourceExt as _;
 use kube::core::{Selector, SelectorExt as _};
 
@@ -190,20 +190,14 @@ fn budget(case: &Case<'_>, replicas: &[Replica]) -> Observation {
 
 fn readiness(place: &str, replica: &Replica, seen: &mut Vec<Observation>) {
     let status = replica.pod.status.clone().unwrap_or_default();
-    let waiting = status.container_statuses.iter().flatten().find_map(|it| {
-        let waiting = it.state.as_ref()?.waiting.as_ref()?;
-        let reason = waiting.reason.clone().unwrap_or_default();
-        Some((reason, waiting.message.clone().unwrap_or_default()))
-    });
-    if let Some((reason, message)) = waiting {
+    let down = status.container_statuses.iter().flatten().find_map(down);
+    if let Some((what, is_starting)) = down {
         let name = replica.pod.name_any();
         let namespace = replica.pod.namespace().unwrap_or_default();
-        let what = format!("it has not started: {reason} {message}");
-        // Every Pod goes through these; one that stays there waits for a volume or an image.
-        let observation = if STARTING.contains(&reason.as_str()) {
-            Observation::warning(READINESS, place, what.trim_end())
+        let observation = if is_starting {
+            Observation::warning(READINESS, place, what)
         } else {
-            Observation::error(READINESS, place, what.trim_end())
+            Observation::error(READINESS, place, what)
         };
         seen.push(
             observation
@@ -246,6 +240,35 @@ fn readiness(place: &str, replica: &Replica, seen: &mut Vec<Observation>) {
     if seen.len() == before {
         seen.push(Observation::ok(READINESS, place, "it says that it is well"));
     }
+}
+
+/// Why a container does not run, if so, and whether that may be because it is being started.
+fn down(status: &ContainerStatus) -> Option<(String, bool)> {
+    let state = status.state.as_ref()?;
+    let last = status.last_state.as_ref();
+    let ended = state.terminated.as_ref();
+    if let Some(waiting) = &state.waiting {
+        let reason = waiting.reason.as_deref().unwrap_or_default();
+        let message = waiting.message.as_deref().unwrap_or_default();
+        // The reason of a container that crashed says how long it waits; how it ended says more.
+        let what = match last.and_then(|it| it.terminated.as_ref()) {
+            Some(ended) => format!("it does not stay up: {reason}, {}", end(ended)),
+            None => format!("it has not started: {reason} {message}"),
+        };
+        // Every Pod goes through these; one that stays there waits for a volume or an image.
+        return Some((what.trim_end().to_owned(), STARTING.contains(&reason)));
+    }
+    ended.map(|it| (format!("it does not stay up: {}", end(it)), false))
+}
+
+/// How a container ended, with the errors that it told then.
+fn end(ended: &ContainerStateTerminated) -> String {
+    let said = ended.message.iter().flat_map(|it| it.lines());
+    let errors: Vec<&str> = said.filter(|it| it.starts_with("error")).collect();
+    let colon = if errors.is_empty() { "" } else { ": " };
+    let reason = ended.reason.as_deref().unwrap_or("ended");
+    let code = ended.exit_code;
+    format!("{reason}, exit code {code}{colon}{}", errors.join("; "))
 }
 
 fn images(namespace: &str, replicas: &[Replica]) -> Observation {
@@ -303,6 +326,16 @@ mod tests {
         let status = json!([{"name": "podgate", "image": "", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": reason}}}]);
         replica.pod.status.as_mut().unwrap().container_statuses = from(&status);
+    }
+
+    fn containers(replica: &mut Replica) -> &mut ContainerStatus {
+        let status = replica.pod.status.as_mut().unwrap();
+        &mut status.container_statuses.as_mut().unwrap()[0]
+    }
+
+    fn last_end(replica: &mut Replica, message: &str) {
+        let ended = json!({"terminated": {"reason": "Error", "exitCode": 1, "message": message}});
+        containers(replica).last_state = from(&ended);
     }
 
     fn first(change: impl Fn(&mut Replica)) -> impl Fn(&mut Snapshot) {
@@ -390,16 +423,44 @@ mod tests {
                 ),
             ),
             Case::new(
+                |it| it.replicas = Ok(Vec::new()),
+                &format!("warning images: {pods}: there are none"),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_replica_that_does_not_run_is_named_with_what_it_said_last() {
+        let pod = "Pod podgate-system/podgate-1";
+        cases(&[
+            Case::new(
                 first(|it| wait(it, "CrashLoopBackOff")),
                 &format!("error readiness: {pod}: it has not started: CrashLoopBackOff"),
             ),
             Case::new(
-                first(|it| wait(it, "ContainerCreating")),
-                &format!("warning readiness: {pod}: it has not started: ContainerCreating"),
+                first(|it| {
+                    wait(it, "CrashLoopBackOff");
+                    last_end(
+                        it,
+                        "INFO starting\nerror: no policies in force\n  |\nerror: unknown field\n",
+                    );
+                }),
+                &format!(
+                    "error readiness: {pod}: it does not stay up: CrashLoopBackOff, Error, exit code 1: error: no policies in force; error: unknown field"
+                ),
             ),
             Case::new(
-                |it| it.replicas = Ok(Vec::new()),
-                &format!("warning images: {pods}: there are none"),
+                first(|it| {
+                    wait(it, "");
+                    let status = containers(it);
+                    status.state =
+                        from(&json!({"terminated": {"reason": "OOMKilled", "exitCode": 137}}));
+                }),
+                &format!("error readiness: {pod}: it does not stay up: OOMKilled, exit code 137"),
+            ),
+            Case::new(
+                first(|it| wait(it, "ContainerCreating")),
+                &format!("warning readiness: {pod}: it has not started: ContainerCreating"),
             ),
         ]);
     }

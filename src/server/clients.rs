@@ -16,7 +16,7 @@ use tokio::{task::spawn_blocking, time::sleep};
 use tokio_rustls::rustls::{
     self, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::{aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem, pem::PemObject as _},
     server::{
         VerifierBuilderError, WebPkiClientVerifier,
@@ -74,11 +74,14 @@ pub enum ClientsError {
 
 /// Decides about each client's certificate.
 pub(crate) struct Clients {
-    authority: ArcSwap<Arc<dyn ClientCertVerifier>>,
+    authority: ArcSwap<Verifier>,
     names: Vec<String>,
     /// podgate tries its own listener with this.
     probe: (CertificateDer<'static>, PrivateKeyDer<'static>),
 }
+
+/// Decides by the authority alone.
+type Verifier = Arc<dyn ClientCertVerifier>;
 
 /// The file and what was last read from it.
 pub(crate) struct Followed {
@@ -191,8 +194,8 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &aws_lc_rs::default_provider().signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
+        let authority = self.authority.load();
+        authority.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -201,8 +204,8 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &aws_lc_rs::default_provider().signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        let authority = self.authority.load();
+        authority.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -222,12 +225,7 @@ impl fmt::Debug for Clients {
 
 impl Followed {
     /// What the file says now, if it is not what it said at the last look.
-    fn look(
-        mut self,
-    ) -> (
-        Self,
-        Option<Result<Arc<dyn ClientCertVerifier>, ClientsError>>,
-    ) {
+    fn look(mut self) -> (Self, Option<Result<Verifier, ClientsError>>) {
         let read = fs::read(&self.path);
         let unchanged = match (&read, &self.seen) {
             (Ok(now), Ok(before)) => now == before,
@@ -249,7 +247,7 @@ impl Followed {
     }
 }
 
-fn verifier(path: &Path, pem: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, ClientsError> {
+fn verifier(path: &Path, pem: &[u8]) -> Result<Verifier, ClientsError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|source| ClientsError::Pem {

@@ -72,26 +72,9 @@ impl Health {
     /// judged as they were.
     pub fn require_namespaces(&self, namespaces: &Namespaces, max_age: Duration) {
         let namespaces = namespaces.clone();
-        self.readiness
-            .require("namespaces", move || match namespaces.sync() {
-                SyncState::Pending(None) => Condition::Failed("not listed yet".into()),
-                SyncState::Pending(Some(error)) => {
-                    Condition::Failed(format!("not listed yet: {}", one_line(&error)))
-                }
-                SyncState::Synced(count) => Condition::Ok(format!("{count} known")),
-                SyncState::Stale { count, age, error } => {
-                    let told = format!(
-                        "{count} known, but the watch fails and they may be out of date by {} s: {}",
-                        age.unwrap_or_default().as_secs(),
-                        one_line(&error)
-                    );
-                    if age.is_some_and(|age| age > max_age) {
-                        Condition::Failed(told)
-                    } else {
-                        Condition::Ok(told)
-                    }
-                }
-            });
+        self.readiness.require("namespaces", move || {
+            namespaces_known(namespaces.sync(), max_age)
+        });
     }
 
     /// Makes podgate ready only when the API servers trust the certificate that is kept in the cluster. Once they did,
@@ -175,6 +158,28 @@ impl Policies {
     }
 }
 
+fn namespaces_known(sync: SyncState, max_age: Duration) -> Condition {
+    match sync {
+        SyncState::Pending(None) => Condition::Failed("not listed yet".into()),
+        SyncState::Pending(Some(error)) => {
+            Condition::Failed(format!("not listed yet: {}", one_line(&error)))
+        }
+        SyncState::Synced(count) => Condition::Ok(format!("{count} known")),
+        SyncState::Stale { count, age, error } => {
+            let told = format!(
+                "{count} known, but the watch fails and they may be out of date by {} s: {}",
+                age.unwrap_or_default().as_secs(),
+                one_line(&error)
+            );
+            if age.is_some_and(|age| age > max_age) {
+                Condition::Failed(told)
+            } else {
+                Condition::Ok(told)
+            }
+        }
+    }
+}
+
 /// Every condition is one line of the readiness text.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -215,6 +220,53 @@ mod tests {
                 .text
                 .starts_with("[+]policies ok: 4 in force, set 3c4d\n")
         );
+    }
+
+    #[test]
+    fn labels_that_may_be_too_old_are_not_judged_by() {
+        for (seconds, is_ready) in [(90, true), (120, true), (121, false)] {
+            let sync = SyncState::Stale {
+                count: 3,
+                age: Some(Duration::from_secs(seconds)),
+                error: "gone\naway".into(),
+            };
+            let told = format!(
+                "3 known, but the watch fails and they may be out of date by {seconds} s: gone away"
+            );
+            let expected = if is_ready {
+                Condition::Ok(told)
+            } else {
+                Condition::Failed(told)
+            };
+            assert_eq!(namespaces_known(sync, Duration::from_mins(2)), expected);
+        }
+    }
+
+    #[test]
+    fn trust_is_waited_for_once_and_then_only_told() {
+        let (sender, receiver) = watch::channel(State::default());
+        let health = Health::default();
+        health.require_trust(receiver);
+        for (trust, expected) in [
+            (Trust::Unknown, "[-]caBundle failed: not looked at yet"),
+            (
+                Trust::Missing(vec!["A", "B"]),
+                "[-]caBundle failed: not trusted by the A and the B",
+            ),
+            (Trust::Full, "[+]caBundle ok: trusted"),
+            (
+                Trust::Missing(vec!["A"]),
+                "[+]caBundle ok: not trusted by the A",
+            ),
+            (
+                Trust::Unregistered,
+                "[+]caBundle ok: there are no webhook configurations",
+            ),
+        ] {
+            sender.send_modify(|it| it.trust = trust);
+            let told = health.readiness.report().text;
+            assert!(told.contains(expected), "{told}");
+        }
     }
 
     #[test]

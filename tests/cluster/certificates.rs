@@ -6,7 +6,13 @@ mod stream;
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+use podgate::cluster::{
+    certificates::{Keeper, Trust},
+    clock::ApiClock,
+};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::harness::{await_until, cluster};
 use replicas::Own;
@@ -194,6 +200,49 @@ fn whoever_ends_gives_the_lease_back_at_once() {
     });
     // A Lease that is not given back lasts for 15 s.
     assert!(since.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_clock_that_is_wrong_changes_nothing_and_is_told() {
+    let Some(cluster) = cluster() else { return };
+    let own = Own::install(cluster, "own-clock");
+    let mut first = own.start(QUICK);
+    own.await_admitted();
+    let stored = own.secret();
+    first.stop();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
+    runtime.block_on(async {
+        let client = cluster.client().await;
+        // By these clocks the certificate is in its last third, long expired, and not valid yet.
+        for days in [70, 4000, -30] {
+            let clock = ApiClock::default();
+            clock.set(Timestamp::now() + SignedDuration::from_hours(24 * days));
+            let (keeper, mut state) = Keeper::new(&client, clock, own.settings("wrong"));
+            let stop = CancellationToken::new();
+            let running = tokio::spawn(keeper.run(stop.clone()));
+            let told = state.wait_for(|it| it.error.is_some());
+            let told = told.await.expect("it runs").clone();
+            assert!(
+                told.error
+                    .as_ref()
+                    .is_some_and(|it| it.contains("clocks of this node")),
+                "{told:?}"
+            );
+            // What is there is served all the same.
+            assert!(
+                told.serving.is_some() && told.trust == Trust::Full,
+                "{told:?}"
+            );
+            stop.cancel();
+            running.await.expect("no panic");
+        }
+    });
+    assert_eq!(own.secret()["data"], stored["data"]);
+    assert!(own.trusts_only_the_authority());
+    // A replica whose clocks agree finds nothing to do.
+    let _right = own.start(QUICK);
+    own.await_admitted();
+    assert_eq!(own.secret()["data"], stored["data"]);
 }
 
 #[test]

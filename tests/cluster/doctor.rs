@@ -56,7 +56,7 @@ impl Install {
         let run = |arguments: &[&str]| {
             kubectl.run(arguments).expect_success();
         };
-        for part in ["deployment", "pdb", "rbac-certificates"] {
+        for part in ["deployment", "pdb"] {
             run(&["create", "-f", &format!("manifests/base/gate/{part}.yaml")]);
         }
         let policies = [

@@ -138,17 +138,29 @@ fn skip(reason: &str) {
 impl Cluster {
     /// Starts a control plane of one's own; tests share one through [`cluster`].
     pub fn start() -> Result<Self, ClusterError> {
-        let cluster = Self::start_empty()?;
+        Self::start_with(&[])
+    }
+
+    /// As [`Self::start`], with further arguments for kube-apiserver.
+    pub fn start_with(further: &[&str]) -> Result<Self, ClusterError> {
+        let cluster = Self::start_exposed(&Exposure {
+            further,
+            ..Exposure::LOOPBACK
+        })?;
         cluster.install()?;
         Ok(cluster)
     }
 
     /// As [`Self::start`], without anything of podgate in it.
     fn start_empty() -> Result<Self, ClusterError> {
+        Self::start_exposed(&Exposure::LOOPBACK)
+    }
+
+    fn start_exposed(exposure: &Exposure<'_>) -> Result<Self, ClusterError> {
         let assets = Assets::locate()?;
         let directory = TempDir::with_prefix("podgate-cluster-")?.keep();
         let sweeper = process::remove_at_exit(&directory)?;
-        let control_plane = ControlPlane::start(&assets, &directory, &Exposure::LOOPBACK)?;
+        let control_plane = ControlPlane::start(&assets, &directory, exposure)?;
         let podgate = match PODGATE {
             Some(path) => path.into(),
             None => env::current_exe()?,
@@ -189,6 +201,11 @@ impl Cluster {
     /// kubectl as an administrator, in no particular namespace.
     pub fn kubectl(&self) -> &Kubectl {
         &self.control_plane.kubectl
+    }
+
+    /// The authority of the control plane and of its gates, as PEM.
+    pub fn authority(&self) -> String {
+        self.control_plane.authority.certificate()
     }
 
     /// Where the API server is.

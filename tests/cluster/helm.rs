@@ -77,6 +77,10 @@ fn the_chart_renders_the_objects_of_kustomize() {
             &["--set=certificates.source=secret"],
             "manifests/overlays/files",
         ),
+        (
+            &["--set=clientCertificates.configMap=podgate-clients"],
+            "manifests/overlays/client-certificates",
+        ),
     ] {
         let chart = comparable(rendered(&helm, values));
         let kustomize = comparable(Objects::of(cluster, directory));
@@ -140,6 +144,10 @@ fn values_that_are_unknown_or_wrong_are_refused_by_name() {
         (
             "certificates.caBundle=aaaa",
             "at '/certificates/source': value must be 'secret'",
+        ),
+        (
+            "clientCertificates.configMap=Mine",
+            "at '/clientCertificates/configMap': 'Mine' does not match",
         ),
         (
             "timeoutSeconds=60",
@@ -273,6 +281,7 @@ fn the_values_reach_the_objects() {
             "--set=podSecurityLabels=false,events=false,networkPolicy.apiServerPorts={16443},priorityClassName=gate",
             "--set=monitoring.podMonitor=true,failurePolicy=Ignore,timeoutSeconds=3,tolerations[0].operator=Exists",
             "--set=certificates.source=secret,certificates.caBundle=YQ==,certificates.secretName=mine",
+            "--set=clientCertificates.configMap=who,clientCertificates.names={one,two}",
         ],
     );
     let deployment = &objects.get("Deployment", "podgate")["spec"];
@@ -288,6 +297,8 @@ fn the_values_reach_the_objects() {
     assert_eq!(pod["priorityClassName"], "gate");
     assert_eq!(pod["tolerations"], json!([{"operator": "Exists"}]));
     assert_eq!(pod["volumes"][1]["secret"]["secretName"], "mine");
+    assert_eq!(pod["volumes"][2]["configMap"]["name"], "who");
+    assert_eq!(objects.variable("PODGATE_CLIENT_NAME"), "one,two");
     assert_eq!(deployment["replicas"], 3);
     assert_eq!(objects.variable("PODGATE_POD_SECURITY_LABELS"), "false");
     assert_eq!(objects.variable("PODGATE_EVENTS"), "false");

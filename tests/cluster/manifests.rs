@@ -43,6 +43,7 @@ fn the_api_server_accepts_every_install_without_a_warning() {
         ("manifests", &CERTIFICATES[..]),
         ("manifests/overlays/audit", &CERTIFICATES[..]),
         ("manifests/overlays/files", &[]),
+        ("manifests/overlays/client-certificates", &CERTIFICATES[..]),
     ] {
         let output = cluster
             .kubectl()
@@ -319,13 +320,9 @@ fn the_service_account_may_do_what_the_roles_explain_and_nothing_else() {
             everywhere,
         ),
         ("create", "secrets", own),
-        ("get update patch", "secrets/podgate-certificates", own),
+        ("get update", "secrets/podgate-certificates", own),
         ("create", "leases.coordination.k8s.io", own),
-        (
-            "get update patch",
-            "leases.coordination.k8s.io/podgate",
-            own,
-        ),
+        ("get update", "leases.coordination.k8s.io/podgate", own),
         ("create patch", "events.events.k8s.io", own),
         ("create", "events.events.k8s.io", everywhere),
         ("get", "replicasets.apps", everywhere),
@@ -342,9 +339,9 @@ fn the_service_account_may_do_what_the_roles_explain_and_nothing_else() {
         ("get patch", others_webhooks, everywhere),
         ("get create", "secrets", other),
         ("get list watch", "secrets", own),
-        ("delete", "secrets/podgate-certificates", own),
+        ("patch delete", "secrets/podgate-certificates", own),
         ("get", "secrets/podgate-certificates", other),
-        ("delete", "leases.coordination.k8s.io/podgate", own),
+        ("patch delete", "leases.coordination.k8s.io/podgate", own),
         ("get patch", "leases.coordination.k8s.io/another", own),
         ("get patch", "configmaps", own),
         ("get list", "events.events.k8s.io", own),

@@ -62,7 +62,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// What a kubelet does that has to be sure first.
-const SLOW: Duration = Duration::from_mins(1);
+pub const SLOW: Duration = Duration::from_mins(1);
 
 /// Runs a drill alone, and returns the answers that were given meanwhile, none of which let anything through.
 #[track_caller]

@@ -128,7 +128,14 @@ fn every_command_in_the_documents_exists() {
     }
     assert_eq!(
         seen.into_iter().collect::<Vec<_>>(),
-        ["audit", "check", "demo", "doctor", "serve"]
+        [
+            "api-server-config",
+            "audit",
+            "check",
+            "demo",
+            "doctor",
+            "serve"
+        ]
     );
     for path in [files("policies", "yaml"), yaml_below("manifests")].concat() {
         let text = text_of(&path);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
-use k8s_openapi::api::core::v1::{Pod, ServiceSpec};
+use k8s_openapi::api::core::v1::{ContainerState, Pod, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Api, ResourceExt as _, client::Body};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -40,8 +40,7 @@ impl Inspector {
         snapshot: &Snapshot,
         reach: Reach,
     ) -> Replica {
-        let is_running = pod.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Running");
-        let why_not = if is_running {
+        let why_not = if is_running(&pod) {
             None
         } else {
             Some("it does not run")
@@ -153,6 +152,17 @@ impl Inspector {
             .map_err(|_| Unread::TimedOut(self.limit))?
             .map_err(Unread::Failed)
     }
+}
+
+/// A Pod whose container crashes again and again is `Running` too, and nobody listens there.
+fn is_running(pod: &Pod) -> bool {
+    let Some(status) = &pod.status else {
+        return false;
+    };
+    let mut containers = status.container_statuses.iter().flatten();
+    let is_down = |it: &ContainerState| it.waiting.is_some() || it.terminated.is_some();
+    status.phase.as_deref() == Some("Running")
+        && !containers.any(|it| it.state.as_ref().is_some_and(is_down))
 }
 
 /// The certificates that a server presents to whoever asks for that name.
@@ -315,6 +325,57 @@ mod tests {
             .await
             .unwrap_err();
         assert!(error.starts_with("no TLS handshake: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_seen_where_only_clients_with_one_of_their_own_are_let_in() {
+        let pair = rcgen::generate_simple_self_signed(vec!["podgate".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(pair.cert.der().clone()).unwrap();
+        let strict = rustls::server::WebPkiClientVerifier::builder_with_provider(
+            Arc::new(roots),
+            provider.clone(),
+        );
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(strict.build().unwrap())
+            .with_single_cert(vec![pair.cert.der().clone()], key)
+            .unwrap();
+        let (ours, theirs) = tokio::io::duplex(16 * 1024);
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (seen, let_in) = tokio::join!(
+            presented(ours, "podgate.podgate-system.svc"),
+            acceptor.accept(theirs)
+        );
+        assert_eq!(seen, Ok(vec![pair.cert.der().clone()]));
+        assert!(let_in.is_err());
+    }
+
+    #[test]
+    fn a_pod_runs_only_while_all_its_containers_do() {
+        let is_running = |phase: &str, states: &[serde_json::Value]| {
+            let mut of = pod();
+            let statuses = states.iter().map(|state| {
+                json!({"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 1, "state": state})
+            });
+            let statuses: Vec<_> = statuses.collect();
+            let status = json!({"phase": phase, "containerStatuses": statuses});
+            of.status = Some(serde_json::from_value(status).unwrap());
+            is_running(&of)
+        };
+        let running = json!({"running": {}});
+        assert!(is_running("Running", &[]));
+        assert!(is_running("Running", std::slice::from_ref(&running)));
+        assert!(!is_running("Pending", std::slice::from_ref(&running)));
+        for down in [
+            json!({"waiting": {"reason": "CrashLoopBackOff"}}),
+            json!({"terminated": {"exitCode": 1}}),
+        ] {
+            assert!(!is_running("Running", &[running.clone(), down]));
+        }
     }
 
     #[test]

@@ -47,11 +47,12 @@ const OWN: [(&str, &str, &str, Place); 17] = [
 ];
 
 /// What podgate's service account needs, and what it should not have.
-const GATE: [(&str, &str, &str, Place, Need); 13] = [
+const GATE: [(&str, &str, &str, Place, Need); 17] = [
     ("get", "", "namespaces", Place::Cluster, Need::Always),
     ("list", "", "namespaces", Place::Cluster, Need::Always),
     ("watch", "", "namespaces", Place::Cluster, Need::Always),
     ("list", "", "pods", Place::Cluster, Need::Labels),
+    ("create", "", "secrets", Place::Own, Need::Certificates),
     (
         "get",
         "",
@@ -60,7 +61,28 @@ const GATE: [(&str, &str, &str, Place, Need); 13] = [
         Need::Certificates,
     ),
     (
+        "update",
+        "",
+        "secrets",
+        Place::Named("podgate-certificates"),
+        Need::Certificates,
+    ),
+    (
+        "create",
+        "coordination.k8s.io",
+        "leases",
+        Place::Own,
+        Need::Certificates,
+    ),
+    (
         "get",
+        "coordination.k8s.io",
+        "leases",
+        Place::Named("podgate"),
+        Need::Certificates,
+    ),
+    (
+        "update",
         "coordination.k8s.io",
         "leases",
         Place::Named("podgate"),

@@ -9,6 +9,7 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use podgate::cluster::certificates::{Lifetimes, Settings};
 use serde_json::{Value, json};
 
 use super::super::harness::{
@@ -82,6 +83,20 @@ impl<'c> Own<'c> {
         own.give_rights();
         own.register();
         own
+    }
+
+    /// What the gate's certificates are called, for a keeper in this process.
+    pub fn settings(&self, identity: &str) -> Settings {
+        Settings {
+            namespace: self.name.clone(),
+            service: "podgate".into(),
+            secret: "podgate-certificates".into(),
+            configuration: self.name.clone(),
+            lease: "podgate".into(),
+            identity: identity.into(),
+            lifetimes: Lifetimes::default(),
+            pause: Duration::from_millis(100),
+        }
     }
 
     fn policies(&self) -> PathBuf {
@@ -299,8 +314,8 @@ impl<'c> Own<'c> {
 
     /// Writes this into the first webhook of the validating configuration.
     pub fn set_bundle(&self, bundle: &str) {
-        let path = "/webhooks/0/clientConfig/caBundle";
-        let patch = json!([{"op": "replace", "path": path, "value": bundle}]).to_string();
+        let place = "/webhooks/0/clientConfig/caBundle";
+        let patch = json!([{"op": "replace", "path": place, "value": bundle}]).to_string();
         let kind = "validatingwebhookconfiguration";
         let arguments = ["patch", kind, &self.name, "--type", "json", "-p", &patch];
         drop(self.kubectl(&arguments));

@@ -48,7 +48,7 @@ pub struct ControlPlane {
 }
 
 /// Where an API server listens and what it is told beyond what all of ours are.
-pub struct Exposure {
+pub struct Exposure<'a> {
     /// Port 0 is a free one.
     pub listen: SocketAddr,
     /// Where its clients find it, and what it tells Pods of the Service `kubernetes`.
@@ -59,10 +59,10 @@ pub struct Exposure {
     pub names: &'static [&'static str],
     /// The kubelet client certificate is added where this is true: logs and exec need it.
     pub calls_kubelets: bool,
-    pub further: &'static [&'static str],
+    pub further: &'a [&'a str],
 }
 
-impl Exposure {
+impl Exposure<'static> {
     /// Nobody but this machine, and nobody routes to Services. On any other network a webhook that names one would be
     /// called out there.
     pub const LOOPBACK: Self = Self {
@@ -103,7 +103,7 @@ impl ControlPlane {
     pub fn start(
         assets: &Assets,
         directory: &Path,
-        exposure: &Exposure,
+        exposure: &Exposure<'_>,
     ) -> Result<Self, StartError> {
         let mut attempt = 1;
         loop {
@@ -118,7 +118,7 @@ impl ControlPlane {
     fn try_start(
         assets: &Assets,
         directory: &Path,
-        exposure: &Exposure,
+        exposure: &Exposure<'_>,
     ) -> Result<Self, StartError> {
         fs::create_dir_all(directory)?;
         let [etcd_client, etcd_peer, free] = free_ports()?;
@@ -212,7 +212,7 @@ fn kube_apiserver(
     authority: &Authority,
     etcd: u16,
     port: u16,
-    exposure: &Exposure,
+    exposure: &Exposure<'_>,
 ) -> Result<Command, StartError> {
     let write = |name: &str, content: &str| -> io::Result<String> {
         let path = directory.join(name);

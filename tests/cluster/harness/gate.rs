@@ -32,6 +32,8 @@ pub struct GateBuilder<'c> {
     scope: Scope,
     directory: PathBuf,
     arguments: Vec<String>,
+    /// A free one, if none.
+    port: Option<u16>,
 }
 
 /// A registered gate. Dropping it ends the process and removes the registration.
@@ -40,6 +42,7 @@ pub struct Gate<'c> {
     scope: Scope,
     directory: PathBuf,
     arguments: Vec<String>,
+    port: u16,
     admin: u16,
     // Before the process: deregistered first, nothing is refused because nobody answers.
     registration: Registration,
@@ -58,6 +61,7 @@ impl<'c> GateBuilder<'c> {
             scope: Scope::Labelled(name),
             directory,
             arguments: Vec::new(),
+            port: None,
         }
     }
 
@@ -99,6 +103,12 @@ impl<'c> GateBuilder<'c> {
         self
     }
 
+    /// Listens on this port, which somebody had to know before.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
     /// Registers and starts the gate; returns when it is ready.
     #[track_caller]
     pub fn start(self) -> Gate<'c> {
@@ -115,10 +125,11 @@ impl<'c> GateBuilder<'c> {
             scope,
             directory,
             arguments: further,
-            ..
+            port,
         } = self;
         let plane = &cluster.control_plane;
-        let [port, admin] = free_ports().expect("ports can be bound");
+        let [free, admin] = free_ports().expect("ports can be bound");
+        let port = port.unwrap_or(free);
 
         let serving = plane
             .authority
@@ -158,6 +169,7 @@ impl<'c> GateBuilder<'c> {
             scope,
             directory,
             arguments,
+            port,
             admin,
             registration,
             process: None,
@@ -171,6 +183,11 @@ impl Gate<'_> {
     /// What tells this gate from the others: where its webhook configurations end, and its label's value.
     pub fn name(&self) -> &str {
         self.scope.service_namespace()
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// A new namespace that this gate judges.
