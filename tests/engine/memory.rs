@@ -76,6 +76,10 @@ fn case(name: &'static str, before: &str, repeated: &str, after: &'static str) -
     }
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "a table: every list that a Pod can have"
+)]
 fn cases() -> Vec<Case> {
     let in_spec =
         |name, list: &str, item: &str| case(name, &format!(r#""spec":{{"{list}":["#), item, "]}}");
@@ -233,7 +237,9 @@ fn cases() -> Vec<Case> {
         cases.push(it);
     }
     let mut updated = in_spec("containers of the old object", "containers", "{}");
-    updated.before = r#""operation":"UPDATE","object":{"spec":{"containers":[{"name":"a"}]}},"oldObject":{"spec":{"containers":["#.to_owned();
+    updated.before = String::from(
+        r#""operation":"UPDATE","object":{"spec":{"containers":[{"name":"a"}]}},"oldObject":{"spec":{"containers":["#,
+    );
     cases.push(updated);
     let mut both = in_spec(
         "300 bad containers of both objects",
@@ -251,9 +257,9 @@ fn cases() -> Vec<Case> {
     );
     cases.push(both);
     let mut groups = case("groups of the requester", "", r#""@""#, "]}");
-    groups.before =
-        r#""operation":"CREATE","object":{"spec":{"containers":[{}]}},"userInfo":{"groups":["#
-            .to_owned();
+    groups.before = String::from(
+        r#""operation":"CREATE","object":{"spec":{"containers":[{}]}},"userInfo":{"groups":["#,
+    );
     cases.push(groups);
     cases
 }
