@@ -44,7 +44,7 @@ use self::scan::{Local, Scan, StrictLocal};
 pub const MAX_DEPTH: usize = 127;
 
 /// What the items of lists and the entries of maps of one document may take in memory, beside their
-/// text. Room for 2,000 containers; etcd takes no Pod that has as many and anything in them.
+/// text. Room for 2,000 containers.
 pub const MAX_KEPT: usize = 2 * 1024 * 1024;
 
 /// Decodes one document. Skipped values are only crossed, see the [module](self).
