@@ -152,7 +152,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "7 kB: mutate, 6 operations",
             &bare,
             Work::Answer(Stage::Mutate, policies(&[INJECT.to_owned()])),
-            Some((80_000, 60)),
+            Some((82_000, 60)),
         ),
         case(
             "7 kB: 100 policies, one concerned",
